@@ -1,0 +1,1 @@
+"""jointdec: train, compare and explain formulations of one loss over several outputs."""
