@@ -1,0 +1,238 @@
+"""A run's record in MLflow: one MLflow run from opening to `finish`."""
+
+from __future__ import annotations
+
+import csv
+import io
+import logging
+import os
+import secrets
+import shlex
+import time
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+import mlflow
+from mlflow.data.code_dataset_source import CodeDatasetSource
+from mlflow.data.numpy_dataset import from_numpy
+from mlflow.entities import Metric, Param, RunTag
+from mlflow.utils.mlflow_tags import MLFLOW_GIT_COMMIT, MLFLOW_RUN_NOTE
+
+from jointdec.config import Config
+from jointdec.tracking.curves import epoch_metrics, plain_metrics, without_infinities
+from jointdec.tracking.environment import git_state
+from jointdec.tracking.records import flat, machine_files, run_files
+from jointdec.tracking.stale import mend_stale_runs, process_tags
+from jointdec.tracking.store import open_store
+from jointdec.tracking.tracker import Tracker
+from jointdec.tracking.uri import SERVERS, hide_credentials, scheme_of
+from jointdec.tracking.writer import MetricWriter
+from jointdec.training.result import EpochResult
+
+if TYPE_CHECKING:
+    import keras
+
+    from jointdec.data.dataset import Dataset
+
+STATUS = {
+    "finished": "FINISHED",
+    "specimen_failed": "FINISHED",  # it failed as announced, which is its success
+    "diverged": "FAILED",
+    "failed": "FAILED",
+    "pruned": "KILLED",
+    "interrupted": "KILLED",
+}
+PARAMS_PER_CALL = 100  # MLflow's limit
+SYSTEM_METRICS_SECONDS = "5"  # a dozen points in a run of a minute; MLflow's default of 10 gives five
+DESCRIPTION_LIMIT = 8000  # characters in a tag
+
+
+class MlflowTracker(Tracker):
+    """See `Tracker`. The run is active in MLflow, so ``mlflow.log_…`` of the user's own code reaches it.
+
+    Args:
+        uri: an absolute tracking URI.
+        config: the checked configuration, recorded as parameters and as config/config.yaml.
+        folder: the run's output folder.
+        overrides: what the user typed.
+
+    Raises:
+        UserError: the store cannot be used.
+    """
+
+    run_id: str
+
+    def __init__(self, uri: str, config: Config, folder: Path, overrides: Sequence[str]) -> None:
+        _quieten()
+        self._client, experiment = open_store(uri, config.tracking.experiment)
+        mend_stale_runs(self._client, experiment)
+        self._environment_uri = os.environ.get("MLFLOW_TRACKING_URI")
+        mlflow.set_tracking_uri(uri)
+        git = git_state(Path.cwd())
+        tags = {"jointdec.formulation": config.loss.name, "jointdec.folder": str(folder.absolute())}
+        tags |= process_tags() | ({MLFLOW_GIT_COMMIT: git.commit} if git else {})
+        run = mlflow.start_run(
+            experiment_id=experiment,
+            run_name=_run_name(config),
+            tags=tags,
+            log_system_metrics=True,
+            nested=True,  # below a sweep's run of the same process, if there is one
+        )
+        self.run_id = run.info.run_id
+        self.where = _where(uri, experiment, self.run_id)
+        self._ended = False
+        self._infinities = 0
+        self._latest = time.time()
+        self._writer = MetricWriter(self._write_metrics)
+        try:
+            self._log_params(flat(config))
+            self._log_files(run_files(config, overrides, git))
+        except BaseException as error:
+            self.__exit__(type(error), error, error.__traceback__)
+            raise
+
+    def log_devices(self, accelerators: Sequence[str]) -> None:
+        """See `Tracker.log_devices`."""
+        self.set_tags({"jointdec.devices": ", ".join(accelerators) or "CPU"})
+        self._log_files(machine_files(accelerators))
+
+    def log_dataset(self, dataset: Dataset) -> None:
+        """See `Tracker.log_dataset`."""
+        mlflow.log_input(
+            from_numpy(
+                dataset.train.features,
+                source=CodeDatasetSource({"mlflow.source.name": dataset.source}),
+                targets={"nodes": dataset.train.nodes, "edges": dataset.train.edges},
+                name=dataset.name,
+                digest=dataset.digest,
+            ),
+            context="training",
+        )
+        self.set_tags({"jointdec.data_digest": dataset.digest, "jointdec.data_skipped": len(dataset.skipped)})
+        if dataset.skipped:
+            table = io.StringIO()
+            rows = csv.writer(table, lineterminator="\n")
+            rows.writerow(("line", "text", "reason"))
+            rows.writerows((skipped.line, skipped.text, skipped.reason) for skipped in dataset.skipped)
+            self._log_files({"data/skipped.csv": table.getvalue()})
+
+    def log_epoch(self, result: EpochResult) -> None:
+        """See `Tracker.log_epoch`."""
+        now = time.time()
+        self._put(epoch_metrics(result, ended=now, not_before=self._latest))
+        self._latest = now
+
+    def log_metrics(self, metrics: Mapping[str, float], step: int = 0) -> None:
+        """See `Tracker.log_metrics`."""
+        self._put(plain_metrics(metrics, step, time.time()))
+
+    def log_artifact(self, path: Path, folder: str | None = None) -> None:
+        """See `Tracker.log_artifact`."""
+        self._client.log_artifact(self.run_id, str(path), folder)
+
+    def log_model(self, model: keras.Model) -> str:
+        """See `Tracker.log_model`."""
+        from jointdec.tracking.model import log_model  # imports Keras
+
+        return log_model(model)
+
+    def set_tags(self, tags: Mapping[str, str | int | float]) -> None:
+        """See `Tracker.set_tags`."""
+        self._client.log_batch(self.run_id, tags=[RunTag(key, str(value)) for key, value in tags.items()])
+
+    def describe(self, markdown: str) -> None:
+        """See `Tracker.describe`. MLflow holds 8000 characters; the rest is cut."""
+        self.set_tags({MLFLOW_RUN_NOTE: markdown[:DESCRIPTION_LIMIT]})
+
+    def finish(self, outcome: str) -> None:
+        """See `Tracker.finish`."""
+        self._writer.close()
+        self._end(outcome)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._ended:
+            return
+        if error is None:
+            self.finish("finished")
+            return
+        trace_text = hide_credentials("".join(traceback.format_exception(error)))
+        outcome = "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
+        # the status first: a second Ctrl-C must not catch the run RUNNING while metrics are being flushed
+        last_steps: tuple[Callable[[], None], ...] = (
+            lambda: self._end(outcome),
+            lambda: self._log_files({"traceback.txt": trace_text}),
+            self._writer.close,
+        )
+        for last in last_steps:
+            try:
+                last()
+            except Exception as second:
+                error.add_note(f"Besides, MLflow run {self.run_id}: {hide_credentials(str(second))}")
+
+    def _put(self, metrics: list[Metric]) -> None:
+        kept = without_infinities(metrics)
+        self._writer.put(kept)
+        if len(kept) < len(metrics):
+            self._infinities += len(metrics) - len(kept)
+            self.set_tags({"jointdec.nonfinite_values": self._infinities})
+
+    def _log_params(self, values: Mapping[str, str]) -> None:
+        params = [Param(key, value) for key, value in values.items()]
+        for first in range(0, len(params), PARAMS_PER_CALL):
+            self._client.log_batch(self.run_id, params=params[first : first + PARAMS_PER_CALL])
+
+    def _write_metrics(self, metrics: list[Metric]) -> None:
+        self._client.log_batch(self.run_id, metrics=metrics)
+
+    def _log_files(self, files: Mapping[str, str]) -> None:
+        """Upload texts under these paths, in one call."""
+        with TemporaryDirectory() as name:
+            for path, text in files.items():
+                file = Path(name, path)
+                file.parent.mkdir(parents=True, exist_ok=True)
+                file.write_text(text, encoding="utf-8", errors="surrogateescape")
+            self._client.log_artifacts(self.run_id, name)
+
+    def _end(self, outcome: str) -> None:
+        self._ended = True
+        try:
+            self.set_tags({"jointdec.outcome": outcome})
+        finally:  # else MLflow itself would end the run at the interpreter's exit, as FINISHED
+            mlflow.end_run(STATUS[outcome])
+            mlflow.set_tracking_uri(None)  # type: ignore[arg-type]  # undoes the first call; None is allowed
+            if self._environment_uri is not None:  # MLflow keeps its URI there, too
+                os.environ["MLFLOW_TRACKING_URI"] = self._environment_uri
+
+
+def _quieten() -> None:
+    """Keep MLflow's progress reports off the terminal; its warnings and errors still get there."""
+    if "MLFLOW_LOGGING_LEVEL" not in os.environ:
+        logging.getLogger("mlflow").setLevel(logging.WARNING)
+    os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
+    os.environ.setdefault("MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL", SYSTEM_METRICS_SECONDS)
+
+
+def _run_name(config: Config) -> str:
+    words = (
+        config.loss.name,
+        config.model.name,
+        config.data.name,
+        f"seed={config.seed}",
+        secrets.token_hex(2),
+    )
+    return " ".join(words)
+
+
+def _where(uri: str, experiment: str, run_id: str) -> str:
+    if scheme_of(uri) in SERVERS:
+        return f"{hide_credentials(uri).rstrip('/')}/#/experiments/{experiment}/runs/{run_id}"
+    return f"run {run_id}, seen with: mlflow ui --backend-store-uri {shlex.quote(hide_credentials(uri))}"

@@ -1,0 +1,57 @@
+"""The texts that describe a run: its configuration as parameters and files, its code, its machine."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from omegaconf import OmegaConf
+
+from jointdec.config import Config
+from jointdec.tracking.environment import GitState, device, packages
+from jointdec.tracking.uri import hide_credentials
+
+PARAM_LIMIT = 6000  # characters, MLflow's; config/config.yaml has the whole value
+
+
+def flat(config: Config) -> dict[str, str]:
+    """The configuration as MLflow parameters: dotted keys, values as one would type them as overrides."""
+    return {key: _spelling(value)[:PARAM_LIMIT] for key, value in _leaves("", _public(config))}
+
+
+def run_files(config: Config, overrides: Sequence[str], git: GitState | None) -> dict[str, str]:
+    """Path in the record -> text, for what is known before TensorFlow is imported."""
+    files = {
+        "config/config.yaml": OmegaConf.to_yaml(_public(config)),
+        "config/overrides.yaml": OmegaConf.to_yaml([hide_credentials(override) for override in overrides]),
+        "environment/packages.txt": packages(),
+    }
+    if git and git.diff:
+        files["environment/git.diff"] = git.diff
+    return files
+
+
+def machine_files(accelerators: Sequence[str]) -> dict[str, str]:
+    """Path in the record -> text, for the machine."""
+    return {"environment/device.json": json.dumps(device(accelerators), indent=2)}
+
+
+def _public(config: Config) -> dict[str, Any]:
+    values = asdict(config)
+    if config.tracking.uri:
+        values["tracking"]["uri"] = hide_credentials(config.tracking.uri)
+    return values
+
+
+def _leaves(prefix: str, values: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            yield from _leaves(f"{prefix}{name}.", value)
+        else:
+            yield f"{prefix}{name}", value
+
+
+def _spelling(value: Any) -> str:  # noqa: ANN401 (any scalar or list of the configuration)
+    return value if isinstance(value, str) else json.dumps(value)

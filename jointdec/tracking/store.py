@@ -1,0 +1,137 @@
+"""Opens the tracking store: does it answer, is its database initialised, which experiment is it.
+
+Two things MLflow leaves to its caller: it retries a server that is not there for minutes, so the server is
+asked once first; and eight processes that meet a fresh SQLite database together run its migrations together,
+and seven of them die, so whoever opens a database holds a lock meanwhile (0.1 s when it is initialised).
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import socket
+import sqlite3
+import tempfile
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
+from mlflow.protos.databricks_pb2 import RESOURCE_ALREADY_EXISTS, ErrorCode
+from mlflow.utils.credentials import get_default_host_creds
+from mlflow.utils.rest_utils import http_request
+from sqlalchemy import create_engine, make_url
+from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+
+from jointdec.errors import UserError
+from jointdec.tracking.uri import SERVERS, hide_credentials, scheme_of, sqlite_path
+
+ANSWER_SECONDS = 4
+DEFAULT_PORTS = {"postgresql": 5432, "mysql": 3306, "mssql": 1433}
+
+
+def open_store(uri: str, experiment: str) -> tuple[MlflowClient, str]:
+    """A client of the store and the experiment's id; both are made where they do not exist yet.
+
+    Args:
+        uri: an absolute tracking URI, from `jointdec.tracking.uri.resolve_uri`.
+        experiment: the experiment's name.
+
+    Raises:
+        UserError: nobody answers, the database cannot be written, its driver is missing, its schema is not
+            this MLflow's, or the experiment was deleted.
+    """
+    try:
+        if scheme_of(uri) in SERVERS:
+            _ask_server(uri)
+            return _open(uri, experiment, artifacts=None)
+        if scheme_of(uri) == "sqlite":
+            database = sqlite_path(uri)
+            with _lock(Path(f"{database}.lock")):
+                _ask_file(database)
+                return _open(uri, experiment, artifacts=database.parent / "mlartifacts")
+        _ask_database(uri)
+        digest = hashlib.sha256(uri.encode()).hexdigest()[:16]
+        with _lock(Path(tempfile.gettempdir()) / f"jointdec-mlflow-{digest}.lock"):
+            return _open(uri, experiment, artifacts=Path.cwd() / "mlartifacts")
+    except (MlflowException, SQLAlchemyError, sqlite3.Error, ImportError, OSError) as error:
+        raise _cannot_use(uri, str(error)) from error
+
+
+def _open(uri: str, experiment: str, artifacts: Path | None) -> tuple[MlflowClient, str]:
+    client = MlflowClient(uri)
+    found = client.get_experiment_by_name(experiment)
+    if found is None:
+        location = artifacts.as_uri() if artifacts else None  # a server decides for itself
+        try:
+            return client, client.create_experiment(experiment, artifact_location=location)
+        except MlflowException as error:
+            if error.error_code != ErrorCode.Name(RESOURCE_ALREADY_EXISTS):
+                raise
+            found = client.get_experiment_by_name(experiment)  # another process was quicker
+            if found is None:
+                raise
+    if found.lifecycle_stage == "deleted":
+        raise UserError(
+            f"tracking.experiment {experiment!r} was deleted in {hide_credentials(uri)}: choose another name,"
+            f" or bring it back with: mlflow experiments restore --experiment-id {found.experiment_id}"
+        )
+    return client, found.experiment_id
+
+
+@contextmanager
+def _lock(path: Path) -> Iterator[None]:
+    """Hold a lock that other processes of this machine wait for. The file stays: deleting it is a race."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _ask_file(database: Path) -> None:
+    with closing(sqlite3.connect(database, timeout=20)) as connection:  # MLflow waits 20 s for a writer, too
+        connection.execute("BEGIN IMMEDIATE")
+        connection.rollback()
+
+
+def _ask_server(uri: str) -> None:
+    """One request without retries. Any answer but a server error will do: a proxy may hide /health."""
+    try:
+        response = http_request(  # type: ignore[no-untyped-call]  # MLflow's credentials and certificates
+            get_default_host_creds(uri),  # type: ignore[no-untyped-call]
+            "/health",
+            "GET",
+            timeout=ANSWER_SECONDS,
+            max_retries=0,
+            raise_on_status=False,
+        )
+    except MlflowException as error:
+        raise _cannot_use(uri, "no MLflow server answers there") from error
+    if response.status_code >= 500:
+        raise _cannot_use(uri, f"the server answers with HTTP status {response.status_code}")
+
+
+def _ask_database(uri: str) -> None:
+    """Find a missing driver, a host that is not there and a refused password now: MLflow tries for 100 s."""
+    try:
+        url = make_url(uri)
+    except ArgumentError as error:
+        raise _cannot_use(uri, "it is no database URL") from error
+    engine = create_engine(url)
+    if url.host:
+        port = url.port or DEFAULT_PORTS[scheme_of(uri)]
+        try:
+            socket.create_connection((url.host, port), timeout=ANSWER_SECONDS).close()
+        except OSError as error:
+            raise _cannot_use(uri, f"nobody answers at {url.host}:{port}") from error
+    engine.connect().close()
+    engine.dispose()
+
+
+def _cannot_use(uri: str, reason: str) -> UserError:
+    first = hide_credentials((reason.splitlines() or ["no reason given"])[0]).rstrip(".")
+    return UserError(
+        f"The tracking store {hide_credentials(uri)} cannot be used ({first}): start or mend it, name "
+        "another with tracking.uri or the variable MLFLOW_TRACKING_URI, or record nothing with tracking=none."
+    )

@@ -1,0 +1,142 @@
+"""What a run tells its record, and the choice of where that is: ``tracking=mlflow`` or ``tracking=none``."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from jointdec.config import Config
+from jointdec.training.result import EpochResult
+
+if TYPE_CHECKING:
+    import keras
+
+    from jointdec.data.dataset import Dataset
+
+
+class Tracker(ABC):
+    """A run's record, open inside a ``with`` block.
+
+    Leaving the block ends the record, unless `finish` did: as ``interrupted`` when a KeyboardInterrupt passes
+    through, as ``failed`` with the traceback when another exception does, else as ``finished``.
+
+    Attributes:
+        run_id: MLflow's id of the run; None when nothing is recorded.
+        where: where the record is, for people; without credentials.
+    """
+
+    run_id: str | None
+    where: str
+
+    @abstractmethod
+    def log_devices(self, accelerators: Sequence[str]) -> None:
+        """Record the machine: CPU, memory, system, and these names of accelerators."""
+
+    @abstractmethod
+    def log_dataset(self, dataset: Dataset) -> None:
+        """Record the data set's name, digest and shapes, and the records it skipped."""
+
+    @abstractmethod
+    def log_epoch(self, result: EpochResult) -> None:
+        """Record an epoch's curves: ``step/…`` over the global step, ``train|val|time/…`` over the epoch."""
+
+    @abstractmethod
+    def log_metrics(self, metrics: Mapping[str, float], step: int = 0) -> None:
+        """Record further metrics, each at this step of its own axis."""
+
+    @abstractmethod
+    def log_artifact(self, path: Path, folder: str | None = None) -> None:
+        """Copy a file into the record, below ``folder`` there."""
+
+    @abstractmethod
+    def log_model(self, model: keras.Model) -> str | None:
+        """Store a trained model built of Keras's own layers; returns the URI that loads it."""
+
+    @abstractmethod
+    def set_tags(self, tags: Mapping[str, str | int | float]) -> None:
+        """Set or replace tags."""
+
+    @abstractmethod
+    def describe(self, markdown: str) -> None:
+        """Give the run the description that people read first."""
+
+    @abstractmethod
+    def finish(self, outcome: str) -> None:
+        """End the record, after everything handed over is written.
+
+        Args:
+            outcome: finished, specimen_failed, diverged, pruned, interrupted or failed.
+        """
+
+    @abstractmethod
+    def __enter__(self) -> Self: ...
+
+    @abstractmethod
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+
+class Untracked(Tracker):
+    """``tracking=none``: nothing is recorded."""
+
+    run_id = None
+    where = "nowhere (tracking=none)"
+
+    def log_devices(self, accelerators: Sequence[str]) -> None:
+        """Do nothing."""
+
+    def log_dataset(self, dataset: Dataset) -> None:
+        """Do nothing."""
+
+    def log_epoch(self, result: EpochResult) -> None:
+        """Do nothing."""
+
+    def log_metrics(self, metrics: Mapping[str, float], step: int = 0) -> None:
+        """Do nothing."""
+
+    def log_artifact(self, path: Path, folder: str | None = None) -> None:
+        """Do nothing."""
+
+    def log_model(self, model: keras.Model) -> None:
+        """Do nothing."""
+
+    def set_tags(self, tags: Mapping[str, str | int | float]) -> None:
+        """Do nothing."""
+
+    def describe(self, markdown: str) -> None:
+        """Do nothing."""
+
+    def finish(self, outcome: str) -> None:
+        """Do nothing."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+
+def open_tracker(config: Config, folder: Path, overrides: Sequence[str]) -> Tracker:
+    """Open the record that ``config.tracking`` asks for.
+
+    Args:
+        config: the checked configuration.
+        folder: the run's output folder, recorded as the tag ``jointdec.folder``.
+        overrides: what the user typed, in Hydra's syntax.
+
+    Raises:
+        UserError: the tracking store does not exist, does not answer, or cannot be written.
+    """
+    if config.tracking.name == "none":
+        return Untracked()
+    from jointdec.tracking.uri import resolve_uri
+
+    uri = resolve_uri(config.tracking.uri)  # a misspelt URI is refused before MLflow's two seconds of import
+    from jointdec.tracking.mlflow_tracker import MlflowTracker
+
+    return MlflowTracker(uri, config, folder, overrides)
