@@ -209,7 +209,8 @@ class MlflowTracker(Tracker):
         finally:  # else MLflow itself would end the run at the interpreter's exit, as FINISHED
             mlflow.end_run(STATUS[outcome])
             mlflow.set_tracking_uri(None)  # type: ignore[arg-type]  # undoes the first call; None is allowed
-            if self._environment_uri is not None:  # MLflow keeps its URI there, too
+            os.environ.pop("MLFLOW_TRACKING_URI", None)  # where MLflow keeps it, too
+            if self._environment_uri is not None:
                 os.environ["MLFLOW_TRACKING_URI"] = self._environment_uri
 
 

@@ -118,13 +118,13 @@ def _ask_database(uri: str) -> None:
         url = make_url(uri)
     except ArgumentError as error:
         raise _cannot_use(uri, "it is no database URL") from error
-    engine = create_engine(url)
     if url.host:
         port = url.port or DEFAULT_PORTS[scheme_of(uri)]
         try:
             socket.create_connection((url.host, port), timeout=ANSWER_SECONDS).close()
         except OSError as error:
             raise _cannot_use(uri, f"nobody answers at {url.host}:{port}") from error
+    engine = create_engine(url)
     engine.connect().close()
     engine.dispose()
 
