@@ -1,0 +1,111 @@
+"""Are generated graphs molecules, different ones, and new ones?
+
+Papers define these shares differently, so their numbers are not comparable as they stand: MolGAN (De Cao &
+Kipf 2018) lets a valid molecule fall into several fragments ('.' in its SMILES), SCAT (Zou & Lerman 2018)
+looks at connected ones alone and counts duplicates as novel. Here '.' is allowed as in MolGAN, every share
+keeps its own denominator, and the share of connected molecules stands beside them.
+
+The labels hold no charges. A charged molecule of the training set is therefore known by its uncharged graph,
+and 139 of QM9's own 130,831 (nitro groups and the like) are not valid by this measure.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from rdkit import Chem, rdBase
+
+from jointdec.data.molecules import to_molecule
+from jointdec.metrics.reconstruction import UPPER, pairs
+
+Labels = npt.NDArray[np.uint8]
+NONE = 4
+
+
+@dataclass(frozen=True)
+class Generated:
+    """What n decoded graphs are worth.
+
+    Uniqueness, novelty and connected are shares of the valid molecules: NaN, not 0, where none is valid.
+
+    Attributes:
+        validity: share of all n graphs that RDKit sanitises and that have an atom.
+        uniqueness: distinct canonical SMILES / valid molecules.
+        novelty: share of the distinct valid molecules that are not in the training set.
+        connected: share of the valid molecules that are in one piece.
+        counts: how often each distinct valid molecule (non-isomeric canonical SMILES) was generated, the most
+            frequent first, then by name.
+    """
+
+    validity: float
+    uniqueness: float
+    novelty: float
+    connected: float
+    counts: dict[str, int]
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """The four shares by name."""
+        return {name: getattr(self, name) for name in ("validity", "uniqueness", "novelty", "connected")}
+
+
+def generation(nodes: Labels, edges: Labels, training_smiles: Collection[str]) -> Generated:
+    """Judge decoded graphs as molecules.
+
+    Args:
+        nodes: atom classes (n, 9).
+        edges: bond classes (n, 9, 9), of which the strict upper triangle is read.
+        training_smiles: non-isomeric canonical SMILES of the training split, as `Split.smiles` has them.
+
+    Raises:
+        ValueError: there is no graph.
+    """
+    if len(nodes) == 0:
+        raise ValueError("The shares of 0 generated graphs are not defined.")
+    counts: Counter[str] = Counter()
+    for smiles, count in _smiles_of_distinct(nodes, edges):
+        counts[smiles] += count
+    valid = counts.total()
+    connected = sum(count for smiles, count in counts.items() if "." not in smiles)
+    return Generated(
+        validity=valid / len(nodes),
+        uniqueness=_share(len(counts), valid),
+        novelty=_share(len(counts.keys() - set(training_smiles)), len(counts)),
+        connected=_share(connected, valid),
+        counts=dict(sorted(counts.items(), key=lambda item: (-item[1], item[0]))),
+    )
+
+
+def canonical_smiles(nodes: Labels, edges: Labels) -> str | None:
+    """Non-isomeric canonical SMILES of one graph, (9,) and (9, 9); None if it is empty or not a molecule."""
+    molecule = to_molecule(nodes, edges)
+    with rdBase.BlockLogs():  # RDKit prints a line for every atom with too many bonds
+        if Chem.SanitizeMol(molecule, catchErrors=True) != Chem.SanitizeFlags.SANITIZE_NONE:
+            return None
+    return Chem.MolToSmiles(molecule, isomericSmiles=False) or None
+
+
+def _smiles_of_distinct(nodes: Labels, edges: Labels) -> list[tuple[str, int]]:
+    """SMILES and count of each distinct valid graph; RDKit takes all the time, so it sees each graph once."""
+    rows = np.concatenate([nodes, _without_dangling(nodes, pairs(edges))], axis=1)
+    distinct, counts = np.unique(rows, axis=0, return_counts=True)
+    graphs = np.zeros((len(distinct), nodes.shape[1], nodes.shape[1]), np.uint8)
+    graphs[:, *UPPER] = distinct[:, nodes.shape[1] :]
+    named = (
+        canonical_smiles(row[: nodes.shape[1]], graph) for row, graph in zip(distinct, graphs, strict=True)
+    )
+    return [(smiles, int(count)) for smiles, count in zip(named, counts, strict=True) if smiles is not None]
+
+
+def _without_dangling(nodes: Labels, bonds: Labels) -> Labels:
+    """The (n, 36) bonds, 0 where one end is no atom: they do not tell two graphs apart."""
+    rows, columns = UPPER
+    return np.where((nodes[:, rows] == NONE) | (nodes[:, columns] == NONE), np.uint8(0), bonds)
+
+
+def _share(part: int, whole: int) -> float:
+    return part / whole if whole else float("nan")
