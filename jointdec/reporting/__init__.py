@@ -1,0 +1,1 @@
+"""What people look at: a run's figures, for its record and for reports."""

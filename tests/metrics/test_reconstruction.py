@@ -28,9 +28,17 @@ def truth_by_loops(nodes, edges, nodes_logits, edges_logits):
         bonds = sum(
             int(np.argmax(edges_logits[m, i, j])) == edges[m, i, j] for i in range(9) for j in range(i + 1, 9)
         )
-        atoms_right, pairs_right, exact = atoms_right + atoms, pairs_right + bonds, exact + (atoms + bonds == 45)
+        atoms_right, pairs_right, exact = (
+            atoms_right + atoms,
+            pairs_right + bonds,
+            exact + (atoms + bonds == 45),
+        )
     n = len(nodes)
-    return {"node_accuracy": atoms_right / (9 * n), "edge_accuracy": pairs_right / (36 * n), "exact": exact / n}
+    return {
+        "node_accuracy": atoms_right / (9 * n),
+        "edge_accuracy": pairs_right / (36 * n),
+        "exact": exact / n,
+    }
 
 
 def test_one_wrong_atom_and_two_wrong_pairs_are_counted_by_hand():
