@@ -11,19 +11,23 @@ and 139 of QM9's own 130,831 (nitro groups and the like) are not valid by this m
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Collection
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from rdkit import Chem, rdBase
 
+from jointdec.data.dataset import NODES
 from jointdec.data.molecules import to_molecule
 from jointdec.metrics.reconstruction import UPPER, pairs
 
 Labels = npt.NDArray[np.uint8]
 NONE = 4
+BRACKET = re.compile(r"\[(?!nH\])")  # an atom with a charge or the like; [nH] has none
 
 
 @dataclass(frozen=True)
@@ -69,12 +73,13 @@ def generation(nodes: Labels, edges: Labels, training_smiles: Collection[str]) -
     counts: Counter[str] = Counter()
     for smiles, count in _smiles_of_distinct(nodes, edges):
         counts[smiles] += count
+    known = {smiles if not BRACKET.search(smiles) else _without_charges(smiles) for smiles in training_smiles}
     valid = counts.total()
     connected = sum(count for smiles, count in counts.items() if "." not in smiles)
     return Generated(
         validity=valid / len(nodes),
         uniqueness=_share(len(counts), valid),
-        novelty=_share(len(counts.keys() - set(training_smiles)), len(counts)),
+        novelty=_share(len(counts.keys() - known), len(counts)),
         connected=_share(connected, valid),
         counts=dict(sorted(counts.items(), key=lambda item: (-item[1], item[0]))),
     )
@@ -82,22 +87,35 @@ def generation(nodes: Labels, edges: Labels, training_smiles: Collection[str]) -
 
 def canonical_smiles(nodes: Labels, edges: Labels) -> str | None:
     """Non-isomeric canonical SMILES of one graph, (9,) and (9, 9); None if it is empty or not a molecule."""
-    molecule = to_molecule(nodes, edges)
+    return _canonical_smiles(to_molecule(nodes, edges))
+
+
+def _canonical_smiles(molecule: Any) -> str | None:  # noqa: ANN401 (RDKit has no types)
     with rdBase.BlockLogs():  # RDKit prints a line for every atom with too many bonds
         if Chem.SanitizeMol(molecule, catchErrors=True) != Chem.SanitizeFlags.SANITIZE_NONE:
             return None
     return Chem.MolToSmiles(molecule, isomericSmiles=False) or None
 
 
+def _without_charges(smiles: str) -> str | None:
+    """Canonical SMILES of the graph that the labels of this molecule hold; None if that is no molecule."""
+    molecule = Chem.MolFromSmiles(smiles)
+    Chem.Kekulize(molecule, clearAromaticFlags=True)
+    for atom in molecule.GetAtoms():
+        atom.SetFormalCharge(0)
+        atom.SetNumRadicalElectrons(0)
+        atom.SetNumExplicitHs(0)
+        atom.SetNoImplicit(False)
+    return _canonical_smiles(molecule)
+
+
 def _smiles_of_distinct(nodes: Labels, edges: Labels) -> list[tuple[str, int]]:
     """SMILES and count of each distinct valid graph; RDKit takes all the time, so it sees each graph once."""
     rows = np.concatenate([nodes, _without_dangling(nodes, pairs(edges))], axis=1)
     distinct, counts = np.unique(rows, axis=0, return_counts=True)
-    graphs = np.zeros((len(distinct), nodes.shape[1], nodes.shape[1]), np.uint8)
-    graphs[:, *UPPER] = distinct[:, nodes.shape[1] :]
-    named = (
-        canonical_smiles(row[: nodes.shape[1]], graph) for row, graph in zip(distinct, graphs, strict=True)
-    )
+    graphs = np.zeros((len(distinct), NODES, NODES), np.uint8)
+    graphs[:, *UPPER] = distinct[:, NODES:]
+    named = (canonical_smiles(row[:NODES], graph) for row, graph in zip(distinct, graphs, strict=True))
     return [(smiles, int(count)) for smiles, count in zip(named, counts, strict=True) if smiles is not None]
 
 
