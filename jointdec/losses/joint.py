@@ -1,0 +1,51 @@
+"""``joint``: ONE loss that sees both heads, Keras 3's way: a model whose ``compute_loss`` is overridden.
+
+    total = w_nodes mean(CE_nodes) + w_edges mean(CE_edges)
+
+Any function of both heads can stand in that place, also one that does not separate into a sum.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+from keras import ops
+
+from jointdec.config import Config
+from jointdec.losses.formulation import Tensor
+from jointdec.losses.keras_formulation import KerasFormulation
+from jointdec.losses.terms import edge_cross_entropy, node_cross_entropy
+from jointdec.models.keras_model import Live
+
+
+class JointModel(keras.Model):  # type: ignore[misc]  # Keras ships no types
+    """A Keras model with one loss over both outputs."""
+
+    weights_of: dict[str, Live]
+
+    def compute_loss(
+        self,
+        x: Tensor = None,
+        y: Any = None,  # noqa: ANN401 (the two heads' labels)
+        y_pred: Any = None,  # noqa: ANN401 (the two heads' logits)
+        sample_weight: Tensor = None,
+        training: bool = True,
+    ) -> Tensor:
+        """The scalar total of labels ``y`` and logits ``y_pred``, each a dict of both heads."""
+        nodes = ops.mean(node_cross_entropy(y["nodes"], y_pred["nodes"]))
+        edges = ops.mean(edge_cross_entropy(y["edges"], y_pred["edges"]))
+        total = self.weights_of["nodes"].variable * nodes + self.weights_of["edges"].variable * edges
+        return total + sum(self.losses)
+
+
+class Joint(KerasFormulation):
+    """One loss over both heads."""
+
+    def __init__(self, config: Config) -> None:
+        super().__init__(config, JointModel)
+
+    def compile_model(self, **options: Any) -> None:  # noqa: ANN401 (Keras's own keywords)
+        """See `KerasFormulation.compile_model`."""
+        self.model.weights_of = self.loss_weights
+        self.model.compile(**options)

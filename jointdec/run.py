@@ -1,0 +1,1 @@
+"""``python -m jointdec.run``: one configuration in, one recorded run out."""
