@@ -49,9 +49,9 @@ class Formulation(ABC):
         return {name: np.array(variable) for name, variable in self.variables.items()}
 
     def set_weights(self, weights: Weights) -> None:
-        """Assign every trainable variable, cast to its dtype; a missing name raises KeyError."""
+        """Assign every trainable variable; a missing name raises KeyError."""
         for name, variable in self.variables.items():
-            variable.assign(np.asarray(weights[name], dtype=np.dtype(str(variable.dtype).removeprefix("<dtype: '"))))
+            variable.assign(weights[name])
 
 
 def make_formulation(config: Config) -> Formulation:

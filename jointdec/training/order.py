@@ -1,0 +1,15 @@
+"""The order of the molecules in an epoch: a function of nothing but the seed and the epoch's number.
+
+A resumed run therefore sees the batches that it would have seen, and every formulation sees the same ones.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+
+def batch_order(seed: int, epoch: int, size: int) -> npt.NDArray[np.int32]:
+    """A permutation of range(size), drawn from the counter-based generator Philox with the key (seed, epoch)."""
+    generator = np.random.Generator(np.random.Philox(key=np.array([seed, epoch], np.uint64)))
+    return generator.permutation(size).astype(np.int32)
