@@ -1,0 +1,64 @@
+"""From a configuration to a `Dataset`: the one door to everything in this folder."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+from jointdec.config import DataConfig, GaussianConfig, MoleculesConfig, Qm9Config
+from jointdec.data.dataset import Dataset
+from jointdec.data.progress import Progress, silent
+from jointdec.errors import UserError
+
+SAMPLE = Path(__file__).with_name("qm9_sample.smi")
+
+
+def load(config: DataConfig, progress: Progress | None = None) -> Dataset:
+    """Read, encode and split what the configuration names.
+
+    Args:
+        config: one of the classes in `jointdec.config.DATA_CONFIGS`.
+        progress: told ``(description, done, total)`` now and then.
+
+    Raises:
+        UserError: the data cannot be used as they are.
+    """
+    progress = progress or silent
+    if isinstance(config, GaussianConfig):
+        from jointdec.data.gaussian import gaussian
+
+        return gaussian(config)
+    if isinstance(config, Qm9Config):
+        from jointdec.data.qm9 import qm9
+
+        return qm9(config, progress)
+    if isinstance(config, MoleculesConfig):
+        return _molecules(config, progress)
+    raise TypeError(f"no data for a {type(config).__name__}")
+
+
+def _molecules(config: MoleculesConfig, progress: Progress) -> Dataset:
+    from jointdec.data.molecules import parse_records
+    from jointdec.data.records import read_records
+    from jointdec.data.splits import SMALLEST, encode_splits
+
+    path = Path(config.path).expanduser() if config.path else SAMPLE
+    molecules = parse_records(read_records(path, config.column), progress)
+    distinct = len(set(molecules.smiles))
+    if distinct < SMALLEST:
+        reasons = Counter(skipped.reason for skipped in molecules.skipped).most_common(3)
+        why = "".join(f"; {count} skipped: {reason}" for reason, count in reasons)
+        raise UserError(
+            f"data.path is '{path}', which holds {distinct} distinct molecules that fit, but at least "
+            f"{SMALLEST} are needed (one each to train, validate and test){why}."
+        )
+    encoded = encode_splits(molecules, config, progress)
+    return Dataset(
+        name=config.name,
+        source=str(path) if config.path else f"the sample of QM9 that ships with jointdec ({path.name})",
+        train=encoded.train,
+        val=encoded.val,
+        test=encoded.test,
+        skipped=molecules.skipped,
+        sample_features=encoded.encoder.sample,
+    )
