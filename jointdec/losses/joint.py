@@ -9,17 +9,16 @@ from __future__ import annotations
 
 from typing import Any
 
-import keras
 from keras import ops
 
 from jointdec.config import Config
 from jointdec.losses.formulation import Tensor
-from jointdec.losses.keras_formulation import KerasFormulation
+from jointdec.losses.keras_formulation import KerasFormulation, RecordedModel
 from jointdec.losses.terms import edge_cross_entropy, node_cross_entropy
 from jointdec.models.keras_model import Live
 
 
-class JointModel(keras.Model):  # type: ignore[misc]  # Keras ships no types
+class JointModel(RecordedModel):
     """A Keras model with one loss over both outputs."""
 
     weights_of: dict[str, Live]

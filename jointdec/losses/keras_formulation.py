@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import keras
@@ -15,6 +15,45 @@ from jointdec.models.architecture import initial_weights
 from jointdec.models.keras_model import Live, LiveLeakyReLU, build_model, model_variables
 
 
+class RecordedModel(keras.Model):  # type: ignore[misc]  # Keras ships no types
+    """A Keras model whose logs under ``fit`` also hold each batch's own losses, as step_loss, step_nodes, step_edges.
+
+    Keras's own log of a loss is the running mean of the epoch.
+    """
+
+    def record(self, loss: Callable[[Tensor, Tensor], dict[str, Tensor]]) -> None:
+        """Log what ``loss(labels, heads)`` returns."""
+        self._loss_to_record = loss
+        self.step_loss, self.step_nodes, self.step_edges = (
+            Last("step_loss"),
+            Last("step_nodes"),
+            Last("step_edges"),
+        )
+
+    def compute_metrics(self, x: Tensor, y: Tensor, y_pred: Tensor, sample_weight: Tensor = None) -> dict[str, Any]:
+        """What every backend's ``fit`` calls after a step."""
+        for name, value in self._loss_to_record(y, y_pred).items():
+            getattr(self, f"step_{name}").update_state(value)
+        logs: dict[str, Any] = super().compute_metrics(x, y, y_pred, sample_weight)
+        return logs
+
+
+class Last(keras.metrics.Metric):  # type: ignore[misc]  # Keras ships no types
+    """The last value, not a mean."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name=name)
+        self._value = self.add_variable((), initializer="zeros", name="value")
+
+    def update_state(self, value: Tensor) -> None:
+        """Take a scalar."""
+        self._value.assign(value)
+
+    def result(self) -> Tensor:
+        """The scalar."""
+        return ops.convert_to_tensor(self._value)
+
+
 class KerasFormulation(Formulation):
     """A Keras model; a subclass says how its loss is made.
 
@@ -23,7 +62,7 @@ class KerasFormulation(Formulation):
         loss_weights: live weights of the heads.
     """
 
-    def __init__(self, config: Config, model_class: type[keras.Model] = keras.Model) -> None:
+    def __init__(self, config: Config, model_class: type[RecordedModel] = RecordedModel) -> None:
         dtype = "float64" if config.training.precision == "float64" else "float32"
         keras.config.set_floatx(dtype)  # compile(loss=...) casts to it, whatever the layers compute in
         self._alpha = Live(config.model.alpha, dtype)
@@ -38,6 +77,7 @@ class KerasFormulation(Formulation):
             model_class,
         )
         self.variables = model_variables(self.model, config.model)
+        self.model.record(self.loss)
         self.set_weights(initial_weights(config.model, config.seed))
         self.compile_model()
 

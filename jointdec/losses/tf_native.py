@@ -1,8 +1,8 @@
 """``tf_native``: the source's TensorFlow program in today's TensorFlow, with no Keras anywhere.
 
-    loss_nodes = tf.nn.softmax_cross_entropy_with_logits(Y_nodes, Z_nodes)
-    loss_edges = tf.nn.softmax_cross_entropy_with_logits(Y_edges, Z_edges), strict upper triangle by band_part
-    loss = mean(loss_nodes) + 2 mean(loss_edges)
+loss_nodes = tf.nn.softmax_cross_entropy_with_logits(Y_nodes, Z_nodes)
+loss_edges = tf.nn.softmax_cross_entropy_with_logits(Y_edges, Z_edges), strict upper triangle by band_part
+loss = mean(loss_nodes) + 2 mean(loss_edges)
 """
 
 from __future__ import annotations

@@ -12,7 +12,12 @@ from jointdec.config import ModelConfig
 from jointdec.data.dataset import EDGE_CLASSES, FEATURES, NODE_CLASSES, NODES
 from jointdec.models.architecture import GRAM_WIDTH, Dense, Weights, architecture
 
-POLICIES = {"bfloat16": "mixed_bfloat16", "float16": "mixed_float16", "float32": "float32", "float64": "float64"}
+POLICIES = {
+    "bfloat16": "mixed_bfloat16",
+    "float16": "mixed_float16",
+    "float32": "float32",
+    "float64": "float64",
+}
 
 
 class Live:

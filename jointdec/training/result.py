@@ -44,9 +44,7 @@ class EpochResult:
         return self.first_step + int(np.argmax(bad)) if bad.any() else None
 
 
-def training_means(
-    steps: dict[str, npt.NDArray[np.float64]], size: int, batch_size: int
-) -> dict[str, float]:
+def training_means(steps: dict[str, npt.NDArray[np.float64]], size: int, batch_size: int) -> dict[str, float]:
     """Means over an epoch's ``size`` molecules of the losses per step, whose last batch may be smaller."""
     counts = np.full(len(steps["loss"]), batch_size)
     counts[-1] = size - batch_size * (len(counts) - 1)
