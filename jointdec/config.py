@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import difflib
 import math
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, get_type_hints
 
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -18,9 +18,23 @@ from omegaconf.errors import OmegaConfBaseException
 from jointdec.errors import UserError
 
 
-def _limited(**limits: Any) -> Any:  # noqa: ANN401 (dataclasses.field is typed as what the field holds)
-    """A field with limits: ``at_least``, ``above``, ``below`` or ``one_of``."""
-    return field(metadata=limits)
+@dataclass(frozen=True)
+class Limits:
+    """What a value, or each item of a list, must keep to besides its type."""
+
+    at_least: float | None = None
+    above: float | None = None
+    one_of: tuple[str, ...] = ()
+
+    def problem(self, value: Any) -> str | None:  # noqa: ANN401 (a scalar of the annotated type)
+        """What the value must be and is not."""
+        if self.one_of and value not in self.one_of:
+            return "one of " + ", ".join(self.one_of)
+        if self.at_least is not None and value < self.at_least:
+            return f"at least {self.at_least}"
+        if self.above is not None and value <= self.above:
+            return f"above {self.above}"
+        return None
 
 
 @dataclass
@@ -34,15 +48,15 @@ class DataConfig:
 class GaussianConfig(DataConfig):
     """R2 of the source: features and "labels" drawn from N(0, 1)."""
 
-    n_train: int = _limited(at_least=1)
+    n_train: Annotated[int, Limits(at_least=1)]
 
 
 @dataclass
 class EncodedConfig(DataConfig):
     """Molecules encoded by graph scattering."""
 
-    scattering: str = _limited(one_of=("spectral", "diffusion"))
-    normalization: str = _limited(one_of=("whiten", "spherise"))
+    scattering: Annotated[str, Limits(one_of=("spectral", "diffusion"))]
+    normalization: Annotated[str, Limits(one_of=("whiten", "spherise"))]
 
 
 @dataclass
@@ -65,9 +79,9 @@ class ModelConfig:
     """The decoder. ``trunk`` and ``tower`` are widths of Dense layers, ``mixing`` the Dense 324 on the Gram."""
 
     name: str
-    alpha: float = _limited(at_least=0)
-    trunk: list[int] = _limited(at_least=1)
-    tower: list[int] = _limited(at_least=1)
+    alpha: Annotated[float, Limits(at_least=0)]
+    trunk: Annotated[list[int], Limits(at_least=1)]
+    tower: Annotated[list[int], Limits(at_least=1)]
     mixing: bool
 
 
@@ -75,15 +89,15 @@ class ModelConfig:
 class WeightsConfig:
     """Weight of each head's loss in the total."""
 
-    nodes: float = _limited(at_least=0)
-    edges: float = _limited(at_least=0)
+    nodes: Annotated[float, Limits(at_least=0)]
+    edges: Annotated[float, Limits(at_least=0)]
 
 
 @dataclass
 class LossConfig:
     """The formulation."""
 
-    name: str = _limited(one_of=("joint", "split", "tf_native"))
+    name: Annotated[str, Limits(one_of=("joint", "split", "tf_native"))]
     weights: WeightsConfig
 
 
@@ -91,19 +105,19 @@ class LossConfig:
 class OptimizerConfig:
     """Adam with epsilon outside the square root ("epsilon hat" of Kingma & Ba 2015, section 2)."""
 
-    name: str = _limited(one_of=("adam",))
-    learning_rate: float = _limited(above=0)
-    epsilon: float = _limited(at_least=0)
+    name: Annotated[str, Limits(one_of=("adam",))]
+    learning_rate: Annotated[float, Limits(above=0)]
+    epsilon: Annotated[float, Limits(at_least=0)]
 
 
 @dataclass
 class TrainingConfig:
     """How long, in which batches and precision, and by which loop."""
 
-    name: str = _limited(one_of=("compiled", "fit"))
-    epochs: int = _limited(at_least=1)
-    batch_size: int = _limited(at_least=1)
-    precision: str = _limited(one_of=("float32", "bfloat16", "float16", "float64"))
+    name: Annotated[str, Limits(one_of=("compiled", "fit"))]
+    epochs: Annotated[int, Limits(at_least=1)]
+    batch_size: Annotated[int, Limits(at_least=1)]
+    precision: Annotated[str, Limits(one_of=("float32", "bfloat16", "float16", "float64"))]
     jit: bool
 
 
@@ -111,7 +125,7 @@ class TrainingConfig:
 class TrackingConfig:
     """Where the run is recorded; ``name=none`` records nowhere but in the output folder."""
 
-    name: str = _limited(one_of=("mlflow", "none"))
+    name: Annotated[str, Limits(one_of=("mlflow", "none"))]
     uri: str | None
     experiment: str
     log_model: bool
@@ -127,7 +141,7 @@ class Config:
     optimizer: OptimizerConfig
     training: TrainingConfig
     tracking: TrackingConfig
-    seed: int = _limited(at_least=0)
+    seed: Annotated[int, Limits(at_least=0)]
 
 
 DATA_CONFIGS: dict[str, type[DataConfig]] = {
@@ -174,7 +188,7 @@ def parse(composed: DictConfig) -> Config:
 
 @dataclass
 class _Seed:
-    seed: int = _limited(at_least=0)
+    seed: Annotated[int, Limits(at_least=0)]
 
 
 GROUPS: dict[str, type[Any]] = {
@@ -213,27 +227,18 @@ def did_you_mean(word: str, known: list[str]) -> str:
 
 
 def _check_limits(prefix: str, typed: Any) -> None:  # noqa: ANN401 (any of the dataclasses above)
+    hints = get_type_hints(type(typed), include_extras=True)
     for f in fields(typed):
         key, value = f"{prefix}.{f.name}".strip("."), getattr(typed, f.name)
-        if hasattr(value, "__dataclass_fields__"):
+        if is_dataclass(value):
             _check_limits(key, value)
             continue
+        limits = next(iter(getattr(hints[f.name], "__metadata__", ())), Limits())
         for item in value if isinstance(value, list) else [value]:
-            problem = _problem(item, f.metadata)
+            not_finite = isinstance(item, float) and not math.isfinite(item)
+            problem = "a finite number" if not_finite else limits.problem(item)
             if problem:
                 raise UserError(f"{key} is {item!r}, but must be {problem}; set it with {key}=...")
-
-
-def _problem(value: Any, limits: Any) -> str | None:  # noqa: ANN401 (any scalar; a mapping of limits)
-    if isinstance(value, float) and not math.isfinite(value):
-        return "a finite number"
-    if "one_of" in limits and value not in limits["one_of"]:
-        return "one of " + ", ".join(limits["one_of"])
-    if "at_least" in limits and value < limits["at_least"]:
-        return f"at least {limits['at_least']}"
-    if "above" in limits and value <= limits["above"]:
-        return f"above {limits['above']}"
-    return None
 
 
 def _check_combination(config: Config) -> None:

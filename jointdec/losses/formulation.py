@@ -63,4 +63,4 @@ def make_formulation(config: Config) -> Formulation:
     from jointdec.losses.joint import Joint
     from jointdec.losses.split import Split
 
-    return {"joint": Joint, "split": Split}[config.loss.name](config)
+    return Joint(config) if config.loss.name == "joint" else Split(config)

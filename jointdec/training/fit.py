@@ -149,4 +149,5 @@ def _dense(split: Split) -> Arrays:
 def _one_hot(labels: npt.NDArray[Any], classes: int) -> npt.NDArray[np.float32]:
     if labels.dtype != np.uint8:
         return labels.astype(np.float32, copy=False)
-    return np.eye(classes, dtype=np.float32)[labels]
+    one_hot: npt.NDArray[np.float32] = np.eye(classes, dtype=np.float32)[labels]
+    return one_hot
