@@ -42,7 +42,7 @@ def _molecules(config: MoleculesConfig, progress: Progress) -> Dataset:
     from jointdec.data.records import read_records
     from jointdec.data.splits import SMALLEST, encode_splits
 
-    path = Path(config.path).expanduser() if config.path else SAMPLE
+    path = SAMPLE if config.path is None else Path(config.path).expanduser()
     molecules = parse_records(read_records(path, config.column), progress)
     distinct = len(set(molecules.smiles))
     if distinct < SMALLEST:
@@ -55,7 +55,7 @@ def _molecules(config: MoleculesConfig, progress: Progress) -> Dataset:
     encoded = encode_splits(molecules, config, progress)
     return Dataset(
         name=config.name,
-        source=str(path) if config.path else f"the sample of QM9 that ships with jointdec ({path.name})",
+        source="the sample of QM9 that ships with jointdec" if config.path is None else str(path),
         train=encoded.train,
         val=encoded.val,
         test=encoded.test,
