@@ -170,6 +170,9 @@ def parse(composed: DictConfig) -> Config:
     Raises:
         UserError: an unknown key, a value of the wrong type, or one outside its limits.
     """
+    for f in fields(Config):
+        if composed.get(f.name) is None:
+            raise UserError(f"The configuration has no {f.name!r}: give it with {f.name}=..., see --help.")
     name = str(composed.data.get("name"))
     if name not in DATA_CONFIGS:
         raise UserError(f"data.name is {name!r}, but must be one of {', '.join(sorted(DATA_CONFIGS))}.")

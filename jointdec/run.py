@@ -1,1 +1,156 @@
-"""``python -m jointdec.run``: one configuration in, one recorded run out."""
+"""``python -m jointdec.run +experiment=split_loss``: train one configuration and record it. See ``--help``.
+
+The imports stand inside the functions, so that a mistake on the command line is told before TensorFlow, MLflow and
+RDKit have taken their seconds.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from jointdec.command import command
+from jointdec.config import Config
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from jointdec.data.dataset import Dataset
+    from jointdec.losses.formulation import Formulation
+    from jointdec.reporting.terminal import Terminal
+    from jointdec.tracking import Tracker
+    from jointdec.training import Training
+    from jointdec.training.result import EpochResult
+
+GENERATED = 10_000  # molecules drawn from the trained decoder
+SHOWN = 8  # test molecules in the picture of decoded ones
+
+
+def train(config: Config, folder: Path, overrides: Sequence[str]) -> str:
+    """Train, test and record one run.
+
+    Args:
+        config: the checked configuration.
+        folder: where summary.json and the figures go; it exists.
+        overrides: what the user typed.
+
+    Returns:
+        finished, diverged or interrupted.
+
+    Raises:
+        UserError: the tracking store or the data cannot be used.
+    """
+    start = time.perf_counter()
+    from jointdec.data.load import load
+    from jointdec.reporting.terminal import Terminal
+    from jointdec.tracking import open_tracker
+
+    terminal = Terminal()
+    with terminal.waiting("asking the tracking store"):
+        tracker = open_tracker(config, folder, overrides)
+    with terminal.preparation() as progress:
+        dataset = load(config.data, progress)
+    with terminal.waiting("starting TensorFlow"):
+        from jointdec.training.devices import start_backend
+
+        accelerators = start_backend(config)
+        from jointdec.losses.formulation import make_formulation
+        from jointdec.reporting.description import description
+        from jointdec.reporting.summary import write_summary
+        from jointdec.training import make_training
+
+        formulation = make_formulation(config)
+    terminal.announce(config, dataset, formulation.count_parameters(), accelerators)
+
+    with tracker:
+        tracker.log_devices(accelerators)
+        tracker.log_dataset(dataset)
+        with terminal.waiting("compiling"):
+            training = make_training(config, formulation, dataset)
+        results, outcome = run_epochs(training, config.training.epochs, tracker, terminal)
+        final: dict[str, float] = {}
+        with terminal.waiting("testing, drawing, recording"):
+            if outcome == "finished":
+                final = {f"test/{name}": value for name, value in training.evaluate(dataset.test).items()}
+                if dataset.is_molecules:
+                    final |= judge_molecules(formulation, dataset, config.seed, folder, tracker)
+            tracker.log_metrics(final)
+            draw_curves(results, config, folder, tracker)
+            if config.tracking.log_model and outcome != "diverged":
+                log_model(formulation, config, tracker)
+            tracker.describe(description(config, dataset, overrides, outcome, results, final))
+            write_summary(folder / "summary.json", tracker.run_id, outcome, time.perf_counter() - start, results, final)
+            tracker.log_artifact(folder / "summary.json")
+            tracker.finish(outcome)
+    terminal.results(results, final)
+    terminal.farewell(outcome, folder, tracker.where)
+    return outcome
+
+
+def run_epochs(training: Training, epochs: int, tracker: Tracker, terminal: Terminal) -> tuple[list[EpochResult], str]:
+    """Train until the last epoch, a value that is not finite, or Ctrl-C; the epochs, and the outcome."""
+    from jointdec.interrupt import StopRequest
+
+    results: list[EpochResult] = []
+    with terminal.epochs(epochs) as show, StopRequest() as stop:
+        for epoch in range(epochs):
+            result = training.run_epoch(epoch)
+            results.append(result)
+            tracker.log_epoch(result)
+            show(result)
+            if result.diverged_at is not None:
+                tracker.set_tags({"jointdec.divergence.step": result.diverged_at})
+                return results, "diverged"
+            if stop.made:
+                return results, "interrupted"
+    return results, "finished"
+
+
+def judge_molecules(
+    formulation: Formulation, dataset: Dataset, seed: int, folder: Path, tracker: Tracker
+) -> Mapping[str, float]:
+    """Draw test molecules beside their decoding; generate new ones: ``generate/…`` metrics and a picture."""
+    import numpy as np
+
+    from jointdec.metrics.generation import generation
+    from jointdec.metrics.reconstruction import decode
+    from jointdec.reporting.decoded import decoded_figure, generated_figure
+
+    test = dataset.test
+    decoded = decode(**formulation.logits(test.features[:SHOWN]))
+    true = test.nodes[:SHOWN], test.edges[:SHOWN]
+    figure = decoded_figure(test.smiles[:SHOWN], true, decoded, "Test molecules and their decoding")
+    _keep(figure, "decoded", folder, tracker)
+
+    assert dataset.sample_features is not None
+    features = dataset.sample_features(GENERATED, np.random.default_rng([seed, 0x9E4]))  # a stream of its own
+    generated = generation(*decode(**formulation.logits(features)), dataset.train.smiles)
+    _keep(generated_figure(generated.counts, f"From {GENERATED:,} draws"), "generated", folder, tracker)
+    return {f"generate/{name}": value for name, value in generated.metrics.items()}
+
+
+def draw_curves(results: Sequence[EpochResult], config: Config, folder: Path, tracker: Tracker) -> None:
+    """Draw losses, accuracies and gradient norms over the steps."""
+    from jointdec.reporting.curves import curves_figure
+
+    title = f"{config.loss.name}, {config.model.name}, {config.data.name}, seed {config.seed}"
+    _keep(curves_figure(results, title), "curves", folder, tracker)
+
+
+def log_model(formulation: Formulation, config: Config, tracker: Tracker) -> None:
+    """Record the trained network as a plain Keras model, whatever it was trained in."""
+    from jointdec.models.keras_model import stock_model
+
+    tracker.log_model(stock_model(config.model, config.training.precision, formulation.get_weights()))
+
+
+def _keep(figure: Figure, name: str, folder: Path, tracker: Tracker) -> None:
+    path = folder / f"{name}.png"
+    figure.savefig(path)
+    tracker.log_artifact(path, "figures")
+
+
+if __name__ == "__main__":
+    command(train)

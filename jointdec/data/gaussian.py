@@ -17,8 +17,7 @@ def gaussian(config: GaussianConfig) -> Dataset:
     """
     held_out = max(1, config.n_train // 10)
     train, val, test = (
-        _split(n, np.random.default_rng([SEED, index]))
-        for index, n in enumerate((config.n_train, held_out, held_out))
+        _split(n, np.random.default_rng([SEED, index])) for index, n in enumerate((config.n_train, held_out, held_out))
     )
     return Dataset(name=config.name, source="numbers drawn from N(0, 1)", train=train, val=val, test=test)
 

@@ -108,9 +108,7 @@ def to_molecule(nodes: Labels, edges: Labels) -> Any:  # noqa: ANN401 (RDKit has
         edges: bond classes (9, 9), of which the strict upper triangle is read; bonds of a "none" are dropped.
     """
     molecule = Chem.RWMol()
-    index = {
-        int(node): molecule.AddAtom(Chem.Atom(ATOMS[nodes[node]])) for node in np.flatnonzero(nodes != NONE)
-    }
+    index = {int(node): molecule.AddAtom(Chem.Atom(ATOMS[nodes[node]])) for node in np.flatnonzero(nodes != NONE)}
     for i, j in np.argwhere(np.triu(edges, k=1)):
         if i in index and j in index:
             molecule.AddBond(index[i], index[j], BONDS[edges[i, j]])

@@ -63,9 +63,7 @@ def csv_files() -> list[Path]:
         raise UserError('data=qm9 needs the package qm9pack: pip install "jointdec[qm9]".')
     found = sorted((Path(package.origin).parent / "data").glob("qm9_part*.csv"))
     if not found:
-        raise UserError(
-            'qm9pack is installed without its data: pip install --force-reinstall "jointdec[qm9]".'
-        )
+        raise UserError('qm9pack is installed without its data: pip install --force-reinstall "jointdec[qm9]".')
     return found
 
 

@@ -37,9 +37,7 @@ def read_records(path: Path, column: str) -> list[Record]:
     except FileNotFoundError as error:
         raise UserError(f"data.path is '{path}', but there is no such file.") from error
     except IsADirectoryError as error:
-        raise UserError(
-            f"data.path is '{path}', which is a folder: name a {' or a '.join(KINDS)} file."
-        ) from error
+        raise UserError(f"data.path is '{path}', which is a folder: name a {' or a '.join(KINDS)} file.") from error
     except OSError as error:
         raise UserError(f"data.path is '{path}', which cannot be read: {error.strerror}.") from error
     except UnicodeDecodeError as error:

@@ -10,10 +10,12 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from jointdec.config import Config, ModelConfig
 from jointdec.models.architecture import Weights
 
+CHUNK = 1024  # molecules at a time outside of training
 Tensor = Any  # of the framework that the formulation is written in
 
 
@@ -44,6 +46,15 @@ class Formulation(ABC):
     def set_live(self, model: ModelConfig, weights: Mapping[str, float]) -> None:
         """Set alpha and the loss weights ``nodes`` and ``edges``: programs that are already compiled use them."""
 
+    def logits(self, features: npt.NDArray[np.float32]) -> dict[str, npt.NDArray[np.floating]]:
+        """What `heads` says of any number of molecules, as arrays: ``nodes_logits`` and ``edges_logits``."""
+        chunks = [self._numpy_heads(features[first : first + CHUNK]) for first in range(0, len(features), CHUNK)]
+        return {f"{head}_logits": np.concatenate([chunk[head] for chunk in chunks]) for head in ("nodes", "edges")}
+
+    def count_parameters(self) -> int:
+        """The number of trainable numbers."""
+        return sum(int(np.prod(variable.shape)) for variable in self.variables.values())
+
     def get_weights(self) -> Weights:
         """Copies of the trainable variables."""
         return {name: np.array(variable) for name, variable in self.variables.items()}
@@ -52,6 +63,9 @@ class Formulation(ABC):
         """Assign every trainable variable; a missing name raises KeyError."""
         for name, variable in self.variables.items():
             variable.assign(weights[name])
+
+    def _numpy_heads(self, features: npt.NDArray[np.float32]) -> dict[str, npt.NDArray[np.floating]]:
+        return {head: np.asarray(logits) for head, logits in self.heads(features).items()}
 
 
 def make_formulation(config: Config) -> Formulation:

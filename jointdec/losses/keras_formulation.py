@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import keras
+import numpy as np
+import numpy.typing as npt
 from keras import ops
 
 from jointdec.config import Config, ModelConfig
@@ -104,3 +106,7 @@ class KerasFormulation(Formulation):
         self._alpha.set(model.alpha)
         for head, weight in weights.items():
             self.loss_weights[head].set(weight)
+
+    def _numpy_heads(self, features: npt.NDArray[np.float32]) -> dict[str, npt.NDArray[np.floating]]:
+        heads = self.model(features, training=False)
+        return {head: ops.convert_to_numpy(logits) for head, logits in heads.items()}

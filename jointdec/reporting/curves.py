@@ -96,13 +96,9 @@ class _Curves:
 
     def __init__(self, results: Sequence[EpochResult]) -> None:
         lengths = [len(result.steps["loss"]) for result in results]
-        self.step = np.concatenate(
-            [r.first_step + np.arange(n) for r, n in zip(results, lengths, strict=True)]
-        )
+        self.step = np.concatenate([r.first_step + np.arange(n) for r, n in zip(results, lengths, strict=True)])
         self.epoch_end = np.array([r.first_step + n for r, n in zip(results, lengths, strict=True)])
-        self.steps = {
-            name: _finite(np.concatenate([r.steps[name] for r in results])) for name in results[0].steps
-        }
+        self.steps = {name: _finite(np.concatenate([r.steps[name] for r in results])) for name in results[0].steps}
         self.val = {name: _finite(np.array([r.val[name] for r in results])) for name in results[0].val}
         self.window = len(self.step) // 200 * 2 + 1
         every = -(-len(results) // MARKERS)

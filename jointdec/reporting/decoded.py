@@ -82,10 +82,7 @@ def generated_figure(counts: Mapping[str, int], title: str) -> Figure:
     """
     first = islice(counts.items(), MOST_GENERATED)
     return _sheet(
-        [
-            [_Panel(_from_smiles(smiles), f"{smiles}\n\N{MULTIPLICATION SIGN}{count}")]
-            for smiles, count in first
-        ],
+        [[_Panel(_from_smiles(smiles), f"{smiles}\n\N{MULTIPLICATION SIGN}{count}")] for smiles, count in first],
         title,
     )
 
@@ -110,10 +107,7 @@ def _verdict(nodes: Labels, edges: Labels, wrong: _Wrong) -> str:
 def _shaded(molecule: Any, nodes: Labels, wrong: _Wrong) -> tuple[list[int], list[int]]:  # noqa: ANN401
     """The atoms and bonds of this molecule that the other one has not."""
     positions = np.flatnonzero(nodes != NONE)
-    ends = (
-        (bond, positions[bond.GetBeginAtomIdx()], positions[bond.GetEndAtomIdx()])
-        for bond in molecule.GetBonds()
-    )
+    ends = ((bond, positions[bond.GetBeginAtomIdx()], positions[bond.GetEndAtomIdx()]) for bond in molecule.GetBonds())
     atoms = [atom for atom, position in enumerate(positions) if wrong.atoms[position]]
     return atoms, [bond.GetIdx() for bond, i, j in ends if wrong.pairs[min(i, j), max(i, j)]]
 

@@ -34,9 +34,7 @@ def git_state(folder: Path) -> GitState | None:
     commit = _git(folder, "rev-parse", "HEAD")
     if commit is None:
         return None
-    untracked = (
-        _git(folder, "ls-files", "--others", "--exclude-standard", "--directory", "--full-name", ":/") or ""
-    )
+    untracked = _git(folder, "ls-files", "--others", "--exclude-standard", "--directory", "--full-name", ":/") or ""
     comments = "".join(f"# untracked: {name}\n" for name in untracked.splitlines())
     return GitState(commit.strip(), comments + (_git(folder, "diff", *PLAIN, "HEAD") or ""))
 
@@ -50,9 +48,7 @@ def device(accelerators: Sequence[str]) -> dict[str, object]:
     """This machine: CPU model, usable cores, memory in GiB, Python, operating system, accelerators."""
     return {
         "cpu": _cpu_model(),
-        "cores": len(psutil.Process().cpu_affinity())
-        if hasattr(psutil.Process, "cpu_affinity")
-        else os.cpu_count(),
+        "cores": len(psutil.Process().cpu_affinity()) if hasattr(psutil.Process, "cpu_affinity") else os.cpu_count(),
         "memory_gib": round(psutil.virtual_memory().total / 2**30, 1),
         "python": platform.python_version(),
         "os": f"{platform.system()} {platform.release()} {platform.machine()}",

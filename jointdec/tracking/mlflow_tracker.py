@@ -52,7 +52,9 @@ DESCRIPTION_LIMIT = 8000  # characters in a tag
 
 
 class MlflowTracker(Tracker):
-    """See `Tracker`. The run is active in MLflow, so ``mlflow.log_…`` of the user's own code reaches it.
+    """See `Tracker`. The constructor asks the store, entering the block starts the run.
+
+    The run is active in MLflow, so ``mlflow.log_…`` of the user's own code reaches it.
 
     Args:
         uri: an absolute tracking URI.
@@ -70,30 +72,36 @@ class MlflowTracker(Tracker):
         _quieten()
         self._client, experiment = open_store(uri, config.tracking.experiment)
         mend_stale_runs(self._client, experiment)
+        self._uri, self._experiment, self._config = uri, experiment, config
+        self._folder, self._overrides = folder, overrides
+
+    def __enter__(self) -> Self:
+        """Start the run; what is known by now is its first content."""
+        config, git = self._config, git_state(Path.cwd())
         self._environment_uri = os.environ.get("MLFLOW_TRACKING_URI")
-        mlflow.set_tracking_uri(uri)
-        git = git_state(Path.cwd())
-        tags = {"jointdec.formulation": config.loss.name, "jointdec.folder": str(folder.absolute())}
+        mlflow.set_tracking_uri(self._uri)
+        tags = {"jointdec.formulation": config.loss.name, "jointdec.folder": str(self._folder.absolute())}
         tags |= process_tags() | ({MLFLOW_GIT_COMMIT: git.commit} if git else {})
         run = mlflow.start_run(
-            experiment_id=experiment,
+            experiment_id=self._experiment,
             run_name=_run_name(config),
             tags=tags,
             log_system_metrics=True,
             nested=True,  # below a sweep's run of the same process, if there is one
         )
         self.run_id = run.info.run_id
-        self.where = _where(uri, experiment, self.run_id)
+        self.where = _where(self._uri, self._experiment, self.run_id)
         self._ended = False
         self._infinities = 0
         self._latest = time.time()
         self._writer = MetricWriter(self._write_metrics)
         try:
             self._log_params(flat(config))
-            self._log_files(run_files(config, overrides, git))
+            self._log_files(run_files(config, self._overrides, git))
         except BaseException as error:
             self.__exit__(type(error), error, error.__traceback__)
             raise
+        return self
 
     def log_devices(self, accelerators: Sequence[str]) -> None:
         """See `Tracker.log_devices`."""
@@ -152,9 +160,6 @@ class MlflowTracker(Tracker):
         """See `Tracker.finish`."""
         self._writer.close()
         self._end(outcome)
-
-    def __enter__(self) -> Self:
-        return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

@@ -37,7 +37,5 @@ def _signature(model: keras.Model) -> ModelSignature:
     shapes = {"nodes": (-1, NODES, NODE_CLASSES), "edges": (-1, NODES, NODES, EDGE_CLASSES)}
     return ModelSignature(
         inputs=Schema([TensorSpec(np.dtype(model.input.dtype), (-1, FEATURES))]),
-        outputs=Schema(
-            [TensorSpec(np.dtype(model.output[name].dtype), shape, name) for name, shape in shapes.items()]
-        ),
+        outputs=Schema([TensorSpec(np.dtype(model.output[name].dtype), shape, name) for name, shape in shapes.items()]),
     )

@@ -43,9 +43,7 @@ def mend_stale_runs(client: MlflowClient, experiment_id: str) -> list[str]:
 def _host() -> str:
     """The host's name, and the process id namespace where there is one: containers may share a name."""
     namespace = Path("/proc/self/ns/pid")
-    return (
-        f"{socket.gethostname()} {namespace.readlink()}" if namespace.is_symlink() else socket.gethostname()
-    )
+    return f"{socket.gethostname()} {namespace.readlink()}" if namespace.is_symlink() else socket.gethostname()
 
 
 def _is_alive(tags: Mapping[str, str]) -> bool:

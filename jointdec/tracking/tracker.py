@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class Tracker(ABC):
-    """A run's record, open inside a ``with`` block.
+    """A run's record, begun and ended by a ``with`` block.
 
     Leaving the block ends the record, unless `finish` did: as ``interrupted`` when a KeyboardInterrupt passes
     through, as ``failed`` with the traceback when another exception does, else as ``finished``.
@@ -122,7 +122,7 @@ class Untracked(Tracker):
 
 
 def open_tracker(config: Config, folder: Path, overrides: Sequence[str]) -> Tracker:
-    """Open the record that ``config.tracking`` asks for.
+    """Find the place of the record that ``config.tracking`` asks for; the ``with`` block then starts it.
 
     Args:
         config: the checked configuration.

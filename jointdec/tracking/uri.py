@@ -20,9 +20,7 @@ def resolve_uri(configured: str | None) -> str:
         UserError: a file store, which MLflow gave up in 3.17, or a scheme it does not know.
     """
     uri = configured or os.environ.get("MLFLOW_TRACKING_URI") or "sqlite:///mlflow.db"
-    origin = (
-        "tracking.uri" if configured or "MLFLOW_TRACKING_URI" not in os.environ else "MLFLOW_TRACKING_URI"
-    )
+    origin = "tracking.uri" if configured or "MLFLOW_TRACKING_URI" not in os.environ else "MLFLOW_TRACKING_URI"
     scheme, separator, rest = uri.partition("://")
     if scheme_of(uri) == "sqlite":
         return _absolute_sqlite(origin, uri)

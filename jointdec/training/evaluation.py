@@ -10,9 +10,8 @@ from typing import Any, NamedTuple
 import tensorflow as tf
 
 from jointdec.data.dataset import NODES, Split
-from jointdec.losses.formulation import Formulation
+from jointdec.losses.formulation import CHUNK, Formulation
 
-CHUNK = 1024  # molecules at a time: enough to fill the cores, and a few MB of activations
 Tensor = Any  # TensorFlow has no types
 
 

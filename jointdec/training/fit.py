@@ -16,12 +16,11 @@ from keras import ops
 
 from jointdec.config import Config
 from jointdec.data.dataset import EDGE_CLASSES, NODE_CLASSES, Dataset, Split
+from jointdec.losses.formulation import CHUNK
 from jointdec.losses.keras_formulation import KerasFormulation
 from jointdec.metrics.reconstruction import reconstruction
 from jointdec.training.order import batch_order
 from jointdec.training.result import STEP_METRICS, EpochResult, training_means
-
-CHUNK = 1024  # molecules at a time in validation
 
 Arrays = dict[str, npt.NDArray[np.floating]]
 
@@ -85,18 +84,14 @@ class FitTraining:
     def evaluate(self, split: Split) -> dict[str, float]:
         """Means over a split: loss, nodes, edges, node_accuracy, edge_accuracy, exact."""
         labels, sums = _dense(split), dict.fromkeys(("loss", "nodes", "edges"), 0.0)
-        chunks = []
         for first in range(0, len(split), CHUNK):
             rows = slice(first, first + CHUNK)
             heads = self._formulation.heads(split.features[rows])
             batch = {head: ops.convert_to_tensor(array[rows], heads[head].dtype) for head, array in labels.items()}
-            count = len(split.features[rows])
             for name, value in self._formulation.loss(batch, heads).items():
-                sums[name] += count * float(ops.convert_to_numpy(value))
-            chunks.append({head: ops.convert_to_numpy(logits) for head, logits in heads.items()})
-        logits = {head: np.concatenate([chunk[head] for chunk in chunks]) for head in chunks[0]}
+                sums[name] += len(split.features[rows]) * float(ops.convert_to_numpy(value))
         means = {name: total / len(split) for name, total in sums.items()}
-        return means | reconstruction(split.nodes, split.edges, logits["nodes"], logits["edges"])
+        return means | reconstruction(split.nodes, split.edges, **self._formulation.logits(split.features))
 
 
 class RecordedAdam(keras.optimizers.Adam):  # type: ignore[misc]  # Keras ships no types

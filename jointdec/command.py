@@ -1,0 +1,115 @@
+"""What the commands share: Hydra composes, a user's mistake is one sentence, and the exit code tells the outcome.
+
+Exit codes: 0 finished, 2 bad configuration or data, 3 diverged, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import FrameType
+from typing import Any, NoReturn
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import HydraException
+from hydra.experimental.callback import Callback
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from jointdec.config import Config, conf_folder, did_you_mean, parse
+from jointdec.errors import UserError
+
+EXIT_CODES = {"finished": 0, "diverged": 3, "interrupted": 130}
+BAD_INPUT = 2
+
+Job = Callable[[Config, Path, Sequence[str]], str]
+
+
+def command(job: Job) -> NoReturn:
+    """Compose the configuration from the command line, run the job once or once a point of a grid, and exit.
+
+    Args:
+        job: takes the checked configuration, the output folder and the overrides that were typed; returns an
+            outcome, one of EXIT_CODES. A UserError that it raises is reported as one sentence.
+    """
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises what it would print as a traceback
+    signal.signal(signal.SIGTERM, _interrupt)
+    codes: list[int] = []
+
+    def run(composed: DictConfig) -> None:
+        try:
+            settings = HydraConfig.get()
+            outcome = job(_checked(composed), Path(settings.runtime.output_dir), list(settings.overrides.task))
+            codes.append(EXIT_CODES[outcome])
+        except UserError as error:
+            codes.append(_report(error))
+
+    try:
+        hydra.main(version_base="1.3", config_path=str(conf_folder()), config_name="config")(run)()
+    except (HydraException, OmegaConfBaseException) as error:
+        sys.exit(_report(one_sentence(error)))
+    except KeyboardInterrupt:
+        sys.exit(EXIT_CODES["interrupted"])
+    except OSError as error:
+        if error.filename is None:
+            raise
+        sys.exit(
+            _report(f"{error.filename} cannot be written ({error.strerror}): choose a folder with hydra.run.dir=...")
+        )
+    sys.exit(max(codes, default=0))
+
+
+class CheckBeforeStart(Callback):
+    """Refuses a bad configuration before Hydra has made the output folder; named in conf/config.yaml."""
+
+    def on_run_start(self, config: DictConfig, **_: Any) -> None:  # noqa: ANN401 (Hydra's own signature)
+        """Exit with code 2 and one sentence, if there is something wrong."""
+        try:
+            _checked(config)
+        except UserError as error:
+            sys.exit(_report(error))
+
+
+def one_sentence(error: Exception) -> str:
+    """What Hydra says about a wrong command line, as one sentence."""
+    text = str(error)
+    if found := re.search(r"Could not find '([\w/]+)/([^']*)'", text):
+        group, option = found.groups()
+        options = sorted(path.stem for path in (conf_folder() / group).glob("*.yaml"))
+        known = f"; the options are {', '.join(options)}." if options else f": there is no group {group!r}."
+        return f"There is no option {group}={option}{did_you_mean(option, options)}{known}"
+    if found := re.search(r"Could not (?:override|append to config\. An item is already at) '([\w.@/-]+)'", text):
+        key = found.group(1)
+        return f"There is no key {key!r}{did_you_mean(key, _keys())}; --cfg job shows all keys."
+    if "Override" in type(error).__name__ or "override" in text.lower():
+        first = text.strip().splitlines()[0]
+        return f"{first.rstrip('.')}: overrides are GROUP=OPTION or KEY=VALUE, see --help."
+    return " ".join(text.split())
+
+
+def _keys() -> list[str]:
+    keys = []
+    for file in conf_folder().rglob("*.yaml"):
+        group = file.parent.name
+        if group not in ("conf", "experiment"):
+            keys += [f"{group}.{key}" for key in OmegaConf.load(file)]
+    return sorted({*keys, "seed", "loss.weights.nodes", "loss.weights.edges"})
+
+
+def _checked(composed: DictConfig) -> Config:
+    job = OmegaConf.masked_copy(composed, [key for key in composed if key != "hydra"])
+    return parse(job)
+
+
+def _report(error: Exception | str) -> int:
+    print(f"jointdec: {error}", file=sys.stderr)
+    return BAD_INPUT
+
+
+def _interrupt(number: int, frame: FrameType | None) -> NoReturn:
+    raise KeyboardInterrupt

@@ -1,0 +1,31 @@
+"""Ctrl-C and SIGTERM, taken between two epochs, where weights and curves belong together."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from types import FrameType, TracebackType
+from typing import Self
+
+
+class StopRequest:
+    """Inside its block, a first SIGINT or SIGTERM only sets ``made``; a second one raises KeyboardInterrupt."""
+
+    def __init__(self) -> None:
+        self.made = False
+
+    def __enter__(self) -> Self:
+        self._before = {number: signal.signal(number, self._handle) for number in (signal.SIGINT, signal.SIGTERM)}
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        if self.made:
+            raise KeyboardInterrupt
+        self.made = True
+        print("\nStopping after this epoch; once more stops at once.", file=sys.stderr)

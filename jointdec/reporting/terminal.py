@@ -1,0 +1,125 @@
+"""What a person at the terminal sees. Without a terminal: the same facts as plain lines, and no moving bars."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
+
+from jointdec.config import Config
+from jointdec.data.dataset import Dataset
+from jointdec.training.result import EpochResult
+
+BARS = (BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
+ROWS = ("loss", "nodes", "edges", "node_accuracy", "edge_accuracy", "exact")
+EXAMPLES = 3  # of the records that were skipped
+
+
+class Terminal:
+    """Writes to standard output."""
+
+    def __init__(self) -> None:
+        self._console = Console(highlight=False)
+
+    def announce(self, config: Config, dataset: Dataset, parameters: int, accelerators: list[str]) -> None:
+        """What will be trained, on what, where."""
+        sizes = " + ".join(f"{len(split):,}" for split in (dataset.train, dataset.val, dataset.test))
+        training, loss = config.training, config.loss
+        facts = {
+            "formulation": f"{loss.name}, weights nodes {loss.weights.nodes:g}, edges {loss.weights.edges:g}",
+            "model": f"{config.model.name}, {parameters:,} parameters, alpha {config.model.alpha:g}",
+            "data": f"{dataset.name}: {sizes} (train + val + test) from {dataset.source}",
+            "training": f"{training.name}, {training.epochs} epochs, batch {training.batch_size}, "
+            f"{training.precision}, seed {config.seed}",
+            "device": ", ".join(accelerators) or "CPU",
+        }
+        for name, fact in facts.items():
+            self._console.print(f"[bold]{name:12}[/] {fact}", soft_wrap=True)
+        if dataset.skipped:
+            self._console.print(f"[yellow]skipped {len(dataset.skipped):,} records that do not fit:[/]")
+            for record in dataset.skipped[:EXAMPLES]:
+                self.note(f"line {record.line}, {record.text[:60]!r}: {record.reason}")
+        if not dataset.is_molecules:
+            self.note("These labels are no distributions: the loss has no lower bound, and no accuracy means anything.")
+
+    def note(self, text: str) -> None:
+        """A further line."""
+        self._console.print(text, markup=False, soft_wrap=True)
+
+    @contextmanager
+    def preparation(self) -> Iterator[Preparation]:
+        """Bars of what comes before training."""
+        with self._progress(TextColumn("{task.description}"), *BARS) as progress:
+            yield Preparation(progress)
+
+    @contextmanager
+    def epochs(self, total: int) -> Iterator[Epochs]:
+        """The bar of the training."""
+        with self._progress(TextColumn("[bold]epoch[/]"), *BARS, TextColumn("{task.description}")) as progress:
+            yield Epochs(progress, total)
+
+    @contextmanager
+    def waiting(self, text: str) -> Iterator[None]:
+        """Something that takes a few seconds."""
+        if not self._console.is_terminal:
+            yield
+            return
+        with self._console.status(text):
+            yield
+
+    def results(self, results: Sequence[EpochResult], final: Mapping[str, float]) -> None:
+        """The table at the end: validation after the last epoch, and the trained model's final metrics."""
+        last = results[-1]
+        table = Table("", "validation", "test")
+        for name in ROWS:
+            test = final.get(f"test/{name}")
+            table.add_row(name, _number(name, last.val[name]), "" if test is None else _number(name, test))
+        self._console.print(table)
+        generated = {name: value for name, value in final.items() if name.startswith("generate/")}
+        if generated:
+            self.note("generated    " + ", ".join(f"{n.partition('/')[2]} {v:.1%}" for n, v in generated.items()))
+        self.note(f"speed        {last.ms_per_step:.2f} ms/step in the last epoch")
+
+    def farewell(self, outcome: str, folder: Path, where: str) -> None:
+        """How it ended, and where everything is."""
+        self.note(f"outcome      {outcome}")
+        self.note(f"files        {folder}")
+        self.note(f"record       {where}")
+
+    def _progress(self, *columns: TextColumn | BarColumn) -> Progress:
+        return Progress(*columns, console=self._console, transient=True, disable=not self._console.is_terminal)
+
+
+class Preparation:
+    """Takes ``(description, done, total)``, a bar for each description."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._tasks: dict[str, int] = {}
+
+    def __call__(self, description: str, done: int, total: int) -> None:
+        """Move the bar of this description."""
+        if description not in self._tasks:
+            self._tasks[description] = self._progress.add_task(description, total=total)
+        self._progress.update(self._tasks[description], completed=done, total=total)
+
+
+class Epochs:
+    """Takes the epochs as they come."""
+
+    def __init__(self, progress: Progress, total: int) -> None:
+        self._progress = progress
+        self._task = progress.add_task("", total=total)
+
+    def __call__(self, result: EpochResult) -> None:
+        """Move the bar."""
+        text = f"loss {result.train['loss']:.4f}  val {result.val['loss']:.4f}  exact {result.val['exact']:.1%}"
+        self._progress.update(self._task, advance=1, description=f"{text}  {result.ms_per_step:.2f} ms/step")
+
+
+def _number(name: str, value: float) -> str:
+    return f"{value:.4f}" if name in ("loss", "nodes", "edges") else f"{value:.2%}"
