@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import FrameType
-from typing import Any, NoReturn
+from typing import Any, NoReturn, cast
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
@@ -93,16 +93,15 @@ def one_sentence(error: Exception) -> str:
 
 
 def _keys() -> list[str]:
-    keys = []
-    for file in conf_folder().rglob("*.yaml"):
-        group = file.parent.name
-        if group not in ("conf", "experiment"):
-            keys += [f"{group}.{key}" for key in OmegaConf.load(file)]
-    return sorted({*keys, "seed", "loss.weights.nodes", "loss.weights.edges"})
+    keys = {"seed", "loss.weights.nodes", "loss.weights.edges"}
+    for file in conf_folder().glob("*/*.yaml"):
+        if file.parent.name != "experiment":
+            keys |= {f"{file.parent.name}.{key!s}" for key in cast(DictConfig, OmegaConf.load(file))}
+    return sorted(keys)
 
 
 def _checked(composed: DictConfig) -> Config:
-    job = OmegaConf.masked_copy(composed, [key for key in composed if key != "hydra"])
+    job = OmegaConf.masked_copy(composed, [str(key) for key in composed if key != "hydra"])
     return parse(job)
 
 

@@ -80,8 +80,9 @@ def train(config: Config, folder: Path, overrides: Sequence[str]) -> str:
             draw_curves(results, config, folder, tracker)
             if config.tracking.log_model and outcome != "diverged":
                 log_model(formulation, config, tracker)
-            tracker.describe(description(config, dataset, overrides, outcome, results, final))
-            write_summary(folder / "summary.json", tracker.run_id, outcome, time.perf_counter() - start, results, final)
+            tracker.describe(description(config, dataset, outcome, results, final))
+            facts = {"run_id": tracker.run_id, "outcome": outcome, "seconds": time.perf_counter() - start}
+            write_summary(folder / "summary.json", facts, results, final)
             tracker.log_artifact(folder / "summary.json")
             tracker.finish(outcome)
     terminal.results(results, final)
@@ -120,7 +121,7 @@ def judge_molecules(
 
     test = dataset.test
     decoded = decode(**formulation.logits(test.features[:SHOWN]))
-    true = test.nodes[:SHOWN], test.edges[:SHOWN]
+    true = test.nodes[:SHOWN].astype(np.uint8), test.edges[:SHOWN].astype(np.uint8)
     figure = decoded_figure(test.smiles[:SHOWN], true, decoded, "Test molecules and their decoding")
     _keep(figure, "decoded", folder, tracker)
 

@@ -18,12 +18,11 @@ FORMULATIONS = {
 def description(
     config: Config,
     dataset: Dataset,
-    overrides: Sequence[str],
     outcome: str,
     results: Sequence[EpochResult],
     final: Mapping[str, float],
 ) -> str:
-    """Markdown: what was trained on what, how it ended, and the command that does it again."""
+    """Markdown: what was trained on what, how it ended."""
     weights, training = config.loss.weights, config.training
     lines = [
         f"**{config.loss.name}** on **{dataset.name}**: {FORMULATIONS[config.loss.name]}.",
@@ -40,5 +39,4 @@ def description(
     if final:
         lines += ["", "| metric | value |", "|---|---|"]
         lines += [f"| {name} | {value:.4f} |" for name, value in final.items()]
-    command = " ".join(["python -m jointdec.run", *overrides])
-    return "\n".join([*lines, "", f"Again: `{command}`"])
+    return "\n".join(lines)

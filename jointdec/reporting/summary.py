@@ -14,31 +14,22 @@ HIGHER_IS_BETTER = ("node_accuracy", "edge_accuracy", "exact")
 
 
 def write_summary(
-    file: Path,
-    run_id: str | None,
-    outcome: str,
-    seconds: float,
-    results: Sequence[EpochResult],
-    final: Mapping[str, float],
+    file: Path, facts: Mapping[str, Any], results: Sequence[EpochResult], final: Mapping[str, float]
 ) -> None:
     """Write the summary of a run.
 
-    Its keys: run_id (null when untracked), outcome, seconds (wall time of the command), epochs and steps that were
-    taken, last (the last epoch's metrics by their MLflow names), best (of each validation metric: value and epoch),
-    final (``test/…`` and ``generate/…``). A value that is not finite is null, as JSON has no NaN.
+    After the facts come epochs and steps that were taken, last (the last epoch's metrics by their MLflow names), best
+    (of each validation metric: value and epoch) and final (``test/…`` and ``generate/…``). A value that is not finite
+    is null, as JSON has no NaN.
 
     Args:
         file: where to write.
-        run_id: MLflow's id.
-        outcome: finished, diverged or interrupted.
-        seconds: wall time.
+        facts: run_id (null when untracked), outcome, seconds (wall time of the command).
         results: the epochs in their order.
         final: metrics of the trained model.
     """
     summary = {
-        "run_id": run_id,
-        "outcome": outcome,
-        "seconds": seconds,
+        **facts,
         "epochs": len(results),
         "steps": sum(len(result.steps["loss"]) for result in results),
         "last": last_metrics(results[-1]) if results else {},

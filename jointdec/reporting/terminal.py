@@ -7,7 +7,16 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 from rich.table import Table
 
 from jointdec.config import Config
@@ -90,7 +99,7 @@ class Terminal:
         self.note(f"files        {folder}")
         self.note(f"record       {where}")
 
-    def _progress(self, *columns: TextColumn | BarColumn) -> Progress:
+    def _progress(self, *columns: ProgressColumn) -> Progress:
         return Progress(*columns, console=self._console, transient=True, disable=not self._console.is_terminal)
 
 
@@ -99,7 +108,7 @@ class Preparation:
 
     def __init__(self, progress: Progress) -> None:
         self._progress = progress
-        self._tasks: dict[str, int] = {}
+        self._tasks: dict[str, TaskID] = {}
 
     def __call__(self, description: str, done: int, total: int) -> None:
         """Move the bar of this description."""
