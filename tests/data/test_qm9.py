@@ -136,6 +136,28 @@ def test_a_truncated_file_is_replaced_by_a_sound_one(package, tmp_path):
         assert archive.testzip() is None
 
 
+def test_an_array_that_was_shortened_in_its_header_is_noticed_by_the_checksum(package, tmp_path):
+    good = load(config(tmp_path / "cache"))
+    (cached,) = (tmp_path / "cache").iterdir()
+    shortened = cached.read_bytes().replace(b"'shape': (48, 135)", b"'shape': (47, 135)")
+    assert shortened != cached.read_bytes()
+    cached.write_bytes(shortened)
+    assert load(config(tmp_path / "cache")).digest == good.digest
+
+
+def test_the_finished_file_is_moved_to_its_name_not_written_there(package, tmp_path, monkeypatch):
+    written = []
+    savez = np.savez
+
+    def watched(path, **arrays):
+        savez(path, **arrays)
+        written.append(Path(path).stat().st_ino)
+
+    monkeypatch.setattr(module.np, "savez", watched)
+    load(config(tmp_path / "cache"))
+    assert [path.stat().st_ino for path in (tmp_path / "cache").iterdir()] == written
+
+
 def test_a_process_killed_while_it_writes_leaves_no_cached_file(package, tmp_path):
     code = (
         "import os, sys; sys.path.insert(0, sys.argv[1])\n"
