@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import signal
 import sys
 from collections.abc import Callable, Sequence
@@ -21,7 +22,7 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from jointdec.config import Config, conf_folder, did_you_mean, parse
+from jointdec.config import GROUPS, Config, conf_folder, did_you_mean, parse
 from jointdec.errors import UserError
 
 EXIT_CODES = {"finished": 0, "diverged": 3, "interrupted": 130}
@@ -42,12 +43,13 @@ def command(job: Job) -> NoReturn:
     codes: list[int] = []
 
     def run(composed: DictConfig) -> None:
+        settings = HydraConfig.get()
+        folder = Path(settings.runtime.output_dir)
         try:
-            settings = HydraConfig.get()
-            outcome = job(_checked(composed), Path(settings.runtime.output_dir), list(settings.overrides.task))
-            codes.append(EXIT_CODES[outcome])
+            codes.append(EXIT_CODES[job(_checked(composed), folder, list(settings.overrides.task))])
         except UserError as error:
             codes.append(_report(error))
+            _remove_unused(folder)
 
     try:
         hydra.main(version_base="1.3", config_path=str(conf_folder()), config_name="config")(run)()
@@ -93,11 +95,17 @@ def one_sentence(error: Exception) -> str:
 
 
 def _keys() -> list[str]:
-    keys = {"seed", "loss.weights.nodes", "loss.weights.edges"}
+    keys = {"seed", "loss.weights.nodes", "loss.weights.edges", *GROUPS, "data"}
     for file in conf_folder().glob("*/*.yaml"):
         if file.parent.name != "experiment":
             keys |= {f"{file.parent.name}.{key!s}" for key in cast(DictConfig, OmegaConf.load(file))}
     return sorted(keys)
+
+
+def _remove_unused(folder: Path) -> None:
+    """Remove the output folder if nothing but Hydra's own record of the configuration is in it."""
+    if [path.name for path in folder.iterdir()] == [".hydra"]:
+        shutil.rmtree(folder)
 
 
 def _checked(composed: DictConfig) -> Config:

@@ -216,17 +216,17 @@ def _typed(prefix: str, schema: type[Any], values: dict[str, Any]) -> Any:  # no
 
 
 def _reject_unknown(prefix: str, schema: type[Any], values: dict[str, Any]) -> None:
-    known = [f.name for f in fields(schema)]
-    for key in values:
+    known = [f"{prefix}.{f.name}".strip(".") for f in fields(schema)]
+    for key in (f"{prefix}.{name}".strip(".") for name in values):
         if key not in known:
-            dotted = f"{prefix}.{key}".strip(".")
-            raise UserError(f"There is no key {dotted!r}{did_you_mean(key, known)}; known here: {', '.join(known)}.")
+            raise UserError(f"There is no key {key!r}{did_you_mean(key, known)}; known here: {', '.join(known)}.")
 
 
 def did_you_mean(word: str, known: list[str]) -> str:
     """``" (did you mean 'x'?)"`` when a known word is close, else an empty string."""
-    close = difflib.get_close_matches(word, known, n=1)
-    return f" (did you mean {close[0]!r}?)" if close else ""
+    spellings = {name.lower(): name for name in known}
+    close = difflib.get_close_matches(word.lower(), spellings, n=1)
+    return f" (did you mean {spellings[close[0]]!r}?)" if close else ""
 
 
 def _check_limits(prefix: str, typed: Any) -> None:  # noqa: ANN401 (any of the dataclasses above)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
@@ -16,7 +16,7 @@ EDGE_CLASSES = 4
 FEATURES = 135
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Split:
     """One part of a data set.
 
@@ -45,7 +45,7 @@ class Skipped:
     reason: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # arrays have no truth value; equal digests mean equal data
 class Dataset:
     """Encoded data, ready to train on.
 
@@ -64,9 +64,7 @@ class Dataset:
     val: Split
     test: Split
     skipped: tuple[Skipped, ...] = ()
-    sample_features: Callable[[int, np.random.Generator], npt.NDArray[np.float32]] | None = field(
-        default=None, compare=False
-    )
+    sample_features: Callable[[int, np.random.Generator], npt.NDArray[np.float32]] | None = None
 
     @property
     def is_molecules(self) -> bool:
