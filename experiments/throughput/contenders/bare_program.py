@@ -1,0 +1,46 @@
+"""The floor of jointdec's own program: one XLA program an epoch that trains and does nothing else."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import tensorflow as tf
+from problem import Contender, Problem, Round
+
+from jointdec.losses.formulation import make_formulation
+from jointdec.training.adam import Adam
+from jointdec.training.evaluation import Arrays, on_device
+
+Tensor = Any  # TensorFlow has no types
+
+
+def bare(problem: Problem) -> Contender:
+    """jointdec's model, loss and Adam in a while loop; the sum of the losses alone comes out."""
+    config, formulation = problem.config, make_formulation(problem.config)
+    variables = list(formulation.variables.values())
+    adam = Adam(variables, config.optimizer.learning_rate, config.optimizer.epsilon)
+    molecules = on_device(problem.molecules, tf.float32)
+
+    @tf.function(jit_compile=True, autograph=False)  # type: ignore[untyped-decorator]
+    def program(features: Tensor, nodes: Tensor, edges: Tensor, batches: Tensor) -> Tensor:
+        data = Arrays(features, nodes, edges)
+
+        def body(step: Tensor, total: Tensor) -> tuple[Tensor, Tensor]:
+            batch = data.rows(batches[step])
+            with tf.GradientTape() as tape:
+                heads = formulation.heads(batch.features)
+                loss = formulation.loss(batch.labels(heads), heads)["loss"]
+            adam.apply(tape.gradient(loss, variables))
+            return step + 1, total + loss
+
+        state = (tf.constant(0), tf.constant(0.0))
+        return tf.while_loop(lambda step, _: step < problem.steps, body, state)[1] / problem.steps
+
+    def epoch(number: int) -> Round:
+        batches = problem.batches(number)
+        start = time.perf_counter()
+        loss = float(program(*molecules, tf.constant(batches)).numpy())
+        return Round(1000 * (time.perf_counter() - start) / problem.steps, loss)
+
+    return epoch

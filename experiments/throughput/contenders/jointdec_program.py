@@ -1,0 +1,50 @@
+"""jointdec itself: `CompiledTraining` as a run uses it, and the loop of ``python -m jointdec.run`` around it."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from dataclasses import replace
+from pathlib import Path
+
+from problem import Contender, Problem, Round
+
+from jointdec.losses.formulation import make_formulation
+from jointdec.reporting.terminal import Terminal
+from jointdec.run import run_epochs
+from jointdec.tracking import open_tracker
+from jointdec.training.program import CompiledTraining
+
+LOOP_STEPS = 2000  # at least, so that what starts and ends a run does not count
+
+
+def compiled(problem: Problem) -> Contender:
+    """The steps of `CompiledTraining` with its curves and norms; validation comes after them and is not counted."""
+    training = CompiledTraining(problem.config, make_formulation(problem.config), problem.dataset())
+
+    def epoch(number: int) -> Round:
+        result = training.run_epoch(number)
+        return Round(result.ms_per_step, result.train["loss"])
+
+    return epoch
+
+
+def loop(problem: Problem) -> Contender:
+    """All of `jointdec.run.run_epochs` until MLflow has the last metric: validation and records included."""
+    training = CompiledTraining(problem.config, make_formulation(problem.config), problem.dataset())
+    store = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
+    folder = Path(store.name)
+    tracking = replace(problem.config.tracking, uri=f"sqlite:///{folder / 'mlflow.db'}")
+    config = replace(problem.config, tracking=tracking)
+    epochs = -(-LOOP_STEPS // problem.steps)
+
+    def run(number: int) -> Round:
+        assert store  # it lives as long as this function
+        with open_tracker(config, folder, []) as tracker:
+            start = time.perf_counter()
+            results, _ = run_epochs(training, epochs if number else 1, tracker, Terminal())
+            tracker.finish("finished")
+            seconds = time.perf_counter() - start
+        return Round(1000 * seconds / (len(results) * problem.steps), results[0].train["loss"])
+
+    return run

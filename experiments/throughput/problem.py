@@ -1,0 +1,96 @@
+"""What every contender gets: the same molecules, the same batches in the same order, the same initial weights."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from hydra import compose, initialize_config_dir
+
+from jointdec.config import Config, conf_folder, parse
+from jointdec.data.dataset import EDGE_CLASSES, NODE_CLASSES, Dataset, Split
+from jointdec.models.architecture import Weights, initial_weights
+from jointdec.training.order import batch_order
+
+FIELDS = ("features", "nodes", "edges")
+
+
+class Round(NamedTuple):
+    """One measurement: wall time of one step in ms, and the mean training loss of the epoch (NaN if none)."""
+
+    ms_per_step: float
+    loss: float
+
+
+Contender = Callable[[int], Round]  # trains the epoch of this number
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A data set and how to train on it.
+
+    Attributes:
+        molecules: features (n, 135) float32, nodes (n, 9) uint8, edges (n, 9, 9) uint8.
+        batch: molecules a step; only jointdec's own program is given an n that it does not divide.
+    """
+
+    molecules: Split
+    batch: int
+
+    @cached_property
+    def config(self) -> Config:
+        """jointdec's configuration: model, loss weights, learning rate, epsilon, seed."""
+        with initialize_config_dir(str(conf_folder()), version_base="1.3"):
+            return parse(compose("config", overrides=["loss=split", f"training.batch_size={self.batch}"]))
+
+    @property
+    def weights(self) -> Weights:
+        """Where every contender starts; float64."""
+        return initial_weights(self.config.model, self.config.seed)
+
+    @property
+    def steps(self) -> int:
+        """Steps of an epoch."""
+        return -(-len(self.molecules) // self.batch)
+
+    def batches(self, epoch: int) -> npt.NDArray[np.int32]:
+        """The epoch's molecules by their numbers, (steps, batch)."""
+        return batch_order(self.config.seed, epoch, len(self.molecules)).reshape(self.steps, self.batch)
+
+    def one_hot(self) -> dict[str, npt.NDArray[np.float32]]:
+        """Labels as Keras and TF1 want them: nodes (n, 9, 5), edges (n, 9, 9, 4)."""
+        return {
+            "nodes": np.eye(NODE_CLASSES, dtype=np.float32)[self.molecules.nodes],
+            "edges": np.eye(EDGE_CLASSES, dtype=np.float32)[self.molecules.edges],
+        }
+
+    def dataset(self) -> Dataset:
+        """For jointdec's own loops: validation on a tenth as many molecules as are trained on."""
+        tenth = rows(self.molecules, np.arange(max(1, len(self.molecules) // 10)))
+        return Dataset("throughput", "the sample, repeated", self.molecules, tenth, tenth)
+
+
+def rows(split: Split, indices: npt.NDArray[np.integer]) -> Split:
+    """These molecules alone; an index may occur more than once."""
+    return Split(*(getattr(split, name)[indices] for name in FIELDS))
+
+
+def repeated(split: Split, size: int) -> Split:
+    """So many molecules, from the start again where there are not enough: speed does not depend on what they are."""
+    return rows(split, np.arange(size) % len(split))
+
+
+def save(split: Split, file: Path) -> None:
+    """Write a file for `read`."""
+    np.savez(file, allow_pickle=False, **{name: getattr(split, name) for name in FIELDS})
+
+
+def read(file: Path) -> Split:
+    """What `save` wrote."""
+    with np.load(file, allow_pickle=False) as arrays:
+        return Split(*(arrays[name] for name in FIELDS))
