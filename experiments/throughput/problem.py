@@ -44,9 +44,8 @@ class Problem:
 
     @cached_property
     def config(self) -> Config:
-        """jointdec's configuration: model, loss weights, learning rate, epsilon, seed."""
-        with initialize_config_dir(str(conf_folder()), version_base="1.3"):
-            return parse(compose("config", overrides=["loss=split", f"training.batch_size={self.batch}"]))
+        """The configuration of jointdec: model, loss weights, learning rate, epsilon, seed."""
+        return compose_config(f"training.batch_size={self.batch}")
 
     @property
     def weights(self) -> Weights:
@@ -73,6 +72,12 @@ class Problem:
         """For jointdec's own loops: validation on a tenth as many molecules as are trained on."""
         tenth = rows(self.molecules, np.arange(max(1, len(self.molecules) // 10)))
         return Dataset("throughput", "the sample, repeated", self.molecules, tenth, tenth)
+
+
+def compose_config(*overrides: str) -> Config:
+    """What ``python -m jointdec.run +experiment=split_loss`` composes."""
+    with initialize_config_dir(str(conf_folder()), version_base="1.3"):
+        return parse(compose("config", overrides=["+experiment=split_loss", *overrides]))
 
 
 def rows(split: Split, indices: npt.NDArray[np.integer]) -> Split:

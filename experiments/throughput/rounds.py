@@ -30,7 +30,8 @@ class Worker:
     """A process that runs one contender. `ask` and `answer` are apart, so that several can be built at a time."""
 
     def __init__(self, contender: str) -> None:
-        self._contender, self._log = contender, tempfile.TemporaryFile("w+")
+        self._contender = contender
+        self._log = tempfile.TemporaryFile("w+")  # noqa: SIM115 (open as long as the process)
         self._process = subprocess.Popen(
             [sys.executable, str(WORKER), contender],
             stdin=subprocess.PIPE,

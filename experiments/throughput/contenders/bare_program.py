@@ -16,7 +16,7 @@ Tensor = Any  # TensorFlow has no types
 
 
 def bare(problem: Problem) -> Contender:
-    """jointdec's model, loss and Adam in a while loop; the sum of the losses alone comes out."""
+    """The model, loss and Adam in a while loop; the sum of the losses alone comes out."""
     config, formulation = problem.config, make_formulation(problem.config)
     variables = list(formulation.variables.values())
     adam = Adam(variables, config.optimizer.learning_rate, config.optimizer.epsilon)

@@ -67,10 +67,13 @@ def scanned(problem: Problem) -> Contender:
 
 def _start(problem: Problem) -> tuple[State, Data]:
     weights = {name: jnp.asarray(value, jnp.float32) for name, value in problem.weights.items()}
-    zeros = [{name: jnp.zeros_like(value) for name, value in weights.items()} for _ in range(2)]
+
+    def zeros() -> Weights:
+        return {name: jnp.zeros_like(value) for name, value in weights.items()}
+
     molecules = problem.molecules
     data = (jnp.asarray(molecules.features), jnp.asarray(molecules.nodes), jnp.asarray(molecules.edges))
-    return State(weights, *zeros, jnp.zeros((), jnp.int32)), data
+    return State(weights, zeros(), zeros(), jnp.zeros((), jnp.int32)), data
 
 
 def _step(problem: Problem, state: State, data: Data, batch: jax.Array) -> tuple[State, jax.Array]:
@@ -82,9 +85,7 @@ def _step(problem: Problem, state: State, data: Data, batch: jax.Array) -> tuple
     tree = jax.tree.map
     first = tree(lambda m, g: m + (1 - BETA_1) * (g - m), state.first, gradients)
     second = tree(lambda v, g: v + (1 - BETA_2) * (g * g - v), state.second, gradients)
-    weights = tree(
-        lambda w, m, v: w - rate * m / (jnp.sqrt(v) + optimizer.epsilon), state.weights, first, second
-    )
+    weights = tree(lambda w, m, v: w - rate * m / (jnp.sqrt(v) + optimizer.epsilon), state.weights, first, second)
     return State(weights, first, second, steps), loss
 
 

@@ -7,16 +7,16 @@ import time
 
 import numpy as np
 import tensorflow as tf
+from floor import MATMUL_SIZE
 from problem import Contender, Problem, Round
 
-SIZE = 2048
 TIMES = 10
 
 
 def matmul(problem: Problem) -> Contender:
     """Float32 products of two square matrices with TensorFlow; a "step" is one product, whatever the problem is."""
     rng = np.random.default_rng(0)
-    a, b = (tf.constant(rng.standard_normal((SIZE, SIZE), np.float32)) for _ in range(2))
+    a, b = (tf.constant(rng.standard_normal((MATMUL_SIZE, MATMUL_SIZE), np.float32)) for _ in range(2))
 
     def products(number: int) -> Round:
         start = time.perf_counter()

@@ -8,10 +8,10 @@ import time
 from collections.abc import Callable
 
 import torch
-from contenders import Missing
 from problem import Contender, Problem, Round
 from torch.nn import functional
 
+from contenders import Missing
 from jointdec.data.dataset import EDGE_CLASSES, NODE_CLASSES, NODES
 from jointdec.models.architecture import GRAM_WIDTH, Dense, architecture
 
