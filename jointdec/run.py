@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from jointdec.command import command
 from jointdec.config import Config
+from jointdec.errors import UserError
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -55,6 +56,7 @@ def train(config: Config, folder: Path, overrides: Sequence[str]) -> str:
     with terminal.waiting("starting TensorFlow"):
         from jointdec.training.devices import start_backend
 
+        require_drawing()
         accelerators = start_backend(config)
         from jointdec.losses.formulation import make_formulation
         from jointdec.reporting.description import description
@@ -88,6 +90,21 @@ def train(config: Config, folder: Path, overrides: Sequence[str]) -> str:
     terminal.results(results, final)
     terminal.farewell(outcome, folder, tracker.where)
     return outcome
+
+
+def require_drawing() -> None:
+    """Find out before the training whether the pictures after it can be drawn.
+
+    Raises:
+        UserError: RDKit lacks a library of the system.
+    """
+    try:
+        from rdkit.Chem.Draw import rdMolDraw2D  # noqa: F401 (only whether it loads)
+    except ImportError as error:
+        raise UserError(
+            f"RDKit cannot draw molecules ({error}): install the system libraries that it links to, "
+            "on Debian with apt-get install libxrender1 libxext6 libexpat1."
+        ) from error
 
 
 def run_epochs(training: Training, epochs: int, tracker: Tracker, terminal: Terminal) -> tuple[list[EpochResult], str]:

@@ -36,9 +36,7 @@ def decode(nodes_logits: Floats, edges_logits: Floats) -> tuple[Labels, Labels]:
     """
     pair_logits = pairs(edges_logits)
     if np.isnan(nodes_logits).any() or np.isnan(pair_logits).any():
-        raise ValueError(
-            "The logits contain NaN, which names no class: decode only what a finite model says."
-        )
+        raise ValueError("The logits contain NaN, which names no class: decode only what a finite model says.")
     nodes = nodes_logits.argmax(-1).astype(np.uint8)
     edges = np.zeros((len(nodes), NODES, NODES), np.uint8)
     edges[:, *UPPER] = pair_logits.argmax(-1)

@@ -25,9 +25,7 @@ def truth_by_loops(nodes, edges, nodes_logits, edges_logits):
     atoms_right = pairs_right = exact = 0
     for m in range(len(nodes)):
         atoms = sum(int(np.argmax(nodes_logits[m, i])) == nodes[m, i] for i in range(9))
-        bonds = sum(
-            int(np.argmax(edges_logits[m, i, j])) == edges[m, i, j] for i in range(9) for j in range(i + 1, 9)
-        )
+        bonds = sum(int(np.argmax(edges_logits[m, i, j])) == edges[m, i, j] for i in range(9) for j in range(i + 1, 9))
         atoms_right, pairs_right, exact = (
             atoms_right + atoms,
             pairs_right + bonds,

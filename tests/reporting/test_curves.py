@@ -154,9 +154,7 @@ def test_no_epochs_have_no_curves():
         curves_figure([], "")
 
 
-VALUES = st.lists(
-    st.one_of(st.floats(-1e6, 1e6), st.sampled_from([np.nan, np.inf, -np.inf])), min_size=1, max_size=40
-)
+VALUES = st.lists(st.one_of(st.floats(-1e6, 1e6), st.sampled_from([np.nan, np.inf, -np.inf])), min_size=1, max_size=40)
 
 
 @given(VALUES, st.integers(0, 12))

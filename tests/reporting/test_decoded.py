@@ -58,9 +58,7 @@ def test_every_molecule_stands_above_its_decoding_and_what_is_right_is_said():
         "decoded: exact",
         "decoded: exact",
     ]
-    assert [shaded(drawing) for drawing in drawings(figure)] == [False, False, True, True, True, True] + 4 * [
-        False
-    ]
+    assert [shaded(drawing) for drawing in drawings(figure)] == [False, False, True, True, True, True] + 4 * [False]
 
 
 def test_an_exact_decoding_looks_like_its_molecule():

@@ -123,17 +123,13 @@ def test_devices_tags_description_and_files_are_recorded(open_here, client, tmp_
     assert '"NVIDIA H100"' in text_of(client, tracker.run_id, "environment/device.json")
 
 
-def test_the_commit_and_the_changes_of_the_current_repository_are_recorded(
-    make_config, client, tmp_path, monkeypatch
-):
+def test_the_commit_and_the_changes_of_the_current_repository_are_recorded(make_config, client, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     git = ["git", "-c", "user.name=a", "-c", "user.email=a@b"]
     Path("code.py").write_text("alpha = 0.2\n")
     for arguments in (["init", "-q"], ["add", "."], ["commit", "-q", "-m", "first"]):
         subprocess.run([*git, *arguments], check=True)
-    commit = subprocess.run(
-        [*git, "rev-parse", "HEAD"], check=True, capture_output=True, text=True
-    ).stdout.strip()
+    commit = subprocess.run([*git, "rev-parse", "HEAD"], check=True, capture_output=True, text=True).stdout.strip()
     Path("code.py").write_text("alpha = 0.3\n")
     with open_tracker(make_config(), tmp_path, []) as tracker:
         pass
@@ -250,9 +246,7 @@ def test_where_names_the_command_that_shows_the_run(open_here, store_uri):
 @pytest.mark.slow
 def test_a_first_and_a_second_run_write_nothing_on_the_terminal(tmp_path, run_script):
     for _ in range(2):
-        done = subprocess.run(
-            [sys.executable, run_script], cwd=tmp_path, capture_output=True, text=True, check=True
-        )
+        done = subprocess.run([sys.executable, run_script], cwd=tmp_path, capture_output=True, text=True, check=True)
         assert done.stderr == ""
         assert len(done.stdout.split()) == 1  # the run's id, which the script itself prints
 

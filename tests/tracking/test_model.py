@@ -45,9 +45,7 @@ def decoder():
 
 
 @pytest.mark.slow
-def test_a_stored_model_gives_the_same_heads_in_a_fresh_process(
-    make_config, store_uri, decoder, tmp_path, capfd
-):
+def test_a_stored_model_gives_the_same_heads_in_a_fresh_process(make_config, store_uri, decoder, tmp_path, capfd):
     with open_tracker(make_config(), tmp_path, []) as tracker:
         uri = tracker.log_model(decoder)
     assert capfd.readouterr() == ("", "")

@@ -73,9 +73,7 @@ def test_a_run_on_a_server_keeps_curves_files_and_outcome(server, make_config, m
     run = client.get_run(tracker.run_id)
     assert (run.info.status, run.data.tags["jointdec.outcome"]) == ("FAILED", "diverged")
     assert run.inputs.dataset_inputs[0].dataset.digest == dataset.digest
-    values = [
-        (metric.step, metric.value) for metric in client.get_metric_history(tracker.run_id, "step/nodes")
-    ]
+    values = [(metric.step, metric.value) for metric in client.get_metric_history(tracker.run_id, "step/nodes")]
     assert values == [(step, step + 0.25) for step in range(700)]
     paths = {
         file.path
@@ -93,9 +91,7 @@ def test_a_run_on_a_server_keeps_curves_files_and_outcome(server, make_config, m
 @pytest.mark.slow
 def test_the_environment_variable_leads_to_the_server(server, run_script, tmp_path, monkeypatch):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", server)
-    done = subprocess.run(
-        [sys.executable, run_script], cwd=tmp_path, capture_output=True, text=True, check=True
-    )
+    done = subprocess.run([sys.executable, run_script], cwd=tmp_path, capture_output=True, text=True, check=True)
     assert done.stderr == ""
     assert MlflowClient(server).get_run(done.stdout.strip()).info.status == "FINISHED"
     assert not (tmp_path / "mlflow.db").exists()

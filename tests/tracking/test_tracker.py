@@ -8,9 +8,7 @@ from jointdec.errors import UserError
 from jointdec.tracking import open_tracker
 
 
-def test_tracking_none_takes_everything_and_leaves_nothing(
-    make_config, make_epoch, dataset, tmp_path, monkeypatch
-):
+def test_tracking_none_takes_everything_and_leaves_nothing(make_config, make_epoch, dataset, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with open_tracker(make_config(name="none"), tmp_path, []) as tracker:
         tracker.log_devices([])

@@ -1,0 +1,68 @@
+"""What is printed: to a pipe, and to a real pseudo-terminal."""
+
+import os
+import pty
+import subprocess
+import sys
+
+SCRIPT = """
+import numpy as np
+from jointdec.reporting.terminal import Terminal
+from jointdec.training.result import EpochResult
+terminal = Terminal()
+val = dict(loss=1.5, nodes=1.0, edges=0.25, node_accuracy=0.9, edge_accuracy=0.8, exact=0.125)
+curves = {name: np.ones(10) for name in ("loss", "nodes", "edges", "grad_norm")}
+result = EpochResult(0, 0, curves, {"loss": 2.25, "nodes": 1.0, "edges": 0.5}, val, seconds=0.05)
+with terminal.preparation() as progress:
+    progress("Read molecules", 5, 10)
+with terminal.epochs(1) as show:
+    show(result)
+terminal.results([result], {"test/loss": 1.75, "test/exact": 0.0625, "generate/validity": 0.5})
+terminal.farewell("finished", "out", "nowhere")
+"""
+
+
+def test_without_a_terminal_there_are_no_bars_and_no_escape_codes():
+    done = subprocess.run([sys.executable, "-c", SCRIPT], capture_output=True, text=True, check=True)
+    assert "\x1b" not in done.stdout
+    assert "ms/step in the last epoch" in done.stdout
+    assert "Read molecules" not in done.stdout
+    assert "epoch " not in done.stdout.replace("last epoch", "")
+
+
+def test_a_terminal_shows_loss_and_ms_per_step_while_it_trains():
+    text = _in_a_terminal(SCRIPT)
+    for shown in ("Read molecules", "loss 2.2500", "val 1.5000", "exact 12.5%", "5.00 ms/step"):
+        assert shown in text
+
+
+def test_the_table_sets_validation_beside_test():
+    done = subprocess.run([sys.executable, "-c", SCRIPT], capture_output=True, text=True, check=True)
+    rows = {cells[0]: cells[1:] for cells in map(_cells, done.stdout.splitlines()) if len(cells) == 3}
+    assert rows["loss"] == ["1.5000", "1.7500"]
+    assert rows["exact"] == ["12.50%", "6.25%"]
+    assert rows["nodes"] == ["1.0000", ""]
+    assert "validity 50.0%" in done.stdout
+
+
+def _cells(line):
+    return [cell.strip() for cell in line.strip("│").split("│")]
+
+
+def _in_a_terminal(script):
+    parent, child = pty.openpty()
+    environment = os.environ | {"TERM": "xterm", "COLUMNS": "200"}
+    process = subprocess.Popen([sys.executable, "-c", script], stdout=child, stderr=child, env=environment)
+    os.close(child)
+    text = b""
+    while True:
+        try:
+            part = os.read(parent, 65536)
+        except OSError:  # the other end is closed
+            break
+        if not part:
+            break
+        text += part
+    assert process.wait() == 0
+    os.close(parent)
+    return text.decode()
