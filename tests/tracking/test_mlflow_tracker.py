@@ -41,7 +41,7 @@ def test_a_run_is_found_again_with_its_configuration(open_here, client, make_con
         assert client.get_run(tracker.run_id).info.status == "RUNNING"
     run = client.get_run(tracker.run_id)
     assert run.info.status == "FINISHED"
-    assert run.info.run_name.startswith("split two_tower gaussian seed=7 ")
+    assert run.info.run_name.startswith("split seed=7 two_tower gaussian ")
     assert run.data.params["model.alpha"] == "0.2"
     assert run.data.tags["jointdec.formulation"] == "split"
     assert run.data.tags["jointdec.outcome"] == "finished"
