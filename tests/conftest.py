@@ -1,5 +1,6 @@
 """Shared fixtures: a configuration from overrides, molecules to train on, and the decoder's float64 truth in numpy."""
 
+import functools
 import os
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # before anything imports TensorFlow
@@ -20,6 +21,7 @@ hypothesis.settings.load_profile("jointdec")
 def make_config():
     """``make_config("loss=split", "model.tower=[8]")``: what the command line would have composed."""
 
+    @functools.cache
     def make(*overrides):
         with initialize_config_dir(str(conf_folder()), version_base="1.3"):
             return parse(compose("config", overrides=list(overrides)))

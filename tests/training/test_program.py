@@ -1,0 +1,158 @@
+"""The compiled epoch against a training loop written out in float64 numpy: order, batches, gradients, Adam, curves."""
+
+import functools
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from jointdec.data.dataset import Dataset, Split
+from jointdec.losses.formulation import make_formulation
+from jointdec.training.order import batch_order
+from jointdec.training.program import CompiledTraining
+from jointdec.training.result import STEP_METRICS
+
+FORMULATIONS = ["joint", "split", "tf_native"]
+
+
+def numpy_training(truth, config, weights, split, epochs):
+    """Rows of STEP_METRICS a step, and the final weights."""
+    weights = {name: value.astype(np.float64) for name, value in weights.items()}
+    m, v, t, rows = dict.fromkeys(weights, 0.0), dict.fromkeys(weights, 0.0), 0, []
+    lr, epsilon = config.optimizer.learning_rate, config.optimizer.epsilon
+    w, size = config.loss.weights, config.training.batch_size
+    for epoch in epochs:
+        order = batch_order(config.seed, epoch, len(split))
+        for first in range(0, len(split), size):
+            batch = order[first : first + size]
+            decoder = truth(config.model, weights, split.features[batch], split.nodes[batch], split.edges[batch])
+            loss, gradients = decoder.losses(), decoder.backward(w.nodes, w.edges)
+            norm = np.sqrt(sum((g**2).sum() for g in gradients.values()))
+            rows.append([w.nodes * loss["nodes"] + w.edges * loss["edges"], loss["nodes"], loss["edges"], norm])
+            t += 1
+            for name, g in gradients.items():
+                m[name] = 0.9 * m[name] + 0.1 * g
+                v[name] = 0.999 * v[name] + 0.001 * g**2
+                rate = lr * np.sqrt(1 - 0.999**t) / (1 - 0.9**t)
+                weights[name] = weights[name] - rate * m[name] / (np.sqrt(v[name]) + epsilon)
+    return np.array(rows), weights
+
+
+def rows_of(results):
+    return np.concatenate([np.stack([result.steps[name] for name in STEP_METRICS], axis=1) for result in results])
+
+
+@pytest.fixture(scope="module")
+def train(make_config, make_dataset):
+    """Train some epochs; what came out, the final weights and the initial ones. Equal calls share one training."""
+
+    def run(*overrides, size=23, epochs=(0, 1), dataset=None):
+        config = make_config("model.tower=[8]", "training.batch_size=10", *overrides)
+        formulation = make_formulation(config)
+        start = formulation.get_weights()
+        training = CompiledTraining(config, formulation, dataset or make_dataset(size))
+        results = [training.run_epoch(epoch) for epoch in epochs]
+        return results, formulation.get_weights(), start, config
+
+    return functools.cache(run)
+
+
+@pytest.mark.parametrize("loss", FORMULATIONS)
+def test_two_epochs_with_an_incomplete_last_batch_are_those_of_a_numpy_loop(train, make_dataset, decoder_truth, loss):
+    results, weights, start, config = train(f"loss={loss}", "training.precision=float64", "seed=3")
+    rows, expected = numpy_training(decoder_truth, config, start, make_dataset(23).train, (0, 1))
+    np.testing.assert_allclose(rows_of(results), rows, rtol=1e-10)
+    for name, value in weights.items():
+        np.testing.assert_allclose(value, expected[name], rtol=0, atol=1e-10, err_msg=name)
+    assert [result.first_step for result in results] == [0, 3]
+    last = {name: rows[3:, number] @ [10, 10, 3] / 23 for number, name in enumerate(("loss", "nodes", "edges"))}
+    assert results[1].train == pytest.approx(last, rel=1e-10)
+
+
+@pytest.mark.parametrize(("size", "steps"), [(5, 1), (10, 1), (20, 2), (1, 1)])
+def test_any_number_of_molecules_trains_each_once_an_epoch(train, make_dataset, decoder_truth, size, steps):
+    flags = ["loss=tf_native", "training.precision=float64", "training.jit=false"]
+    results, weights, start, config = train(*flags, size=size)
+    rows, expected = numpy_training(decoder_truth, config, start, make_dataset(size).train, (0, 1))
+    assert len(results[0].steps["loss"]) == steps
+    np.testing.assert_allclose(rows_of(results), rows, rtol=1e-10)
+    for name, value in weights.items():
+        np.testing.assert_allclose(value, expected[name], rtol=0, atol=1e-10, err_msg=name)
+
+
+def test_an_epoch_depends_on_its_number_and_not_on_the_epochs_run_before(train, make_dataset, decoder_truth):
+    flags = ["loss=tf_native", "training.precision=float64", "training.jit=false"]
+    results, weights, start, config = train(*flags, epochs=(5,))
+    rows, expected = numpy_training(decoder_truth, config, start, make_dataset(23).train, (5,))
+    np.testing.assert_allclose(rows_of(results), rows, rtol=1e-10)
+    for name, value in weights.items():
+        np.testing.assert_allclose(value, expected[name], rtol=0, atol=1e-10, err_msg=name)
+    assert results[0].first_step == 15
+
+
+def test_compiling_trains_nothing(train):
+    _, weights, start, _ = train("loss=tf_native", "training.jit=false", epochs=())
+    for name, value in weights.items():
+        np.testing.assert_array_equal(value, start[name])
+
+
+def test_the_same_run_twice_gives_the_same_bits(train):
+    (first, one, *_), (second, other, *_) = train("loss=tf_native"), train.__wrapped__("loss=tf_native")
+    np.testing.assert_array_equal(rows_of(first), rows_of(second))
+    for name, value in one.items():
+        np.testing.assert_array_equal(value, other[name])
+
+
+@pytest.mark.parametrize("loss", FORMULATIONS)
+def test_without_jit_the_same_program_runs_as_a_tensorflow_graph(train, loss):
+    flags = [f"loss={loss}", "training.precision=float64", "seed=3"]
+    (xla, one, *_), (graph, other, *_) = train(*flags), train(*flags, "training.jit=false")
+    np.testing.assert_allclose(rows_of(xla), rows_of(graph), rtol=1e-12)
+    for name, value in one.items():
+        np.testing.assert_allclose(value, other[name], rtol=0, atol=1e-12, err_msg=name)
+
+
+def test_live_alpha_and_weights_change_a_compiled_epoch_without_another_trace(make_config, make_dataset, decoder_truth):
+    """What a sweep does: one program, other numbers."""
+    flags = ["loss=split", "model.tower=[8]", "training.batch_size=10", "training.precision=float64"]
+    new = make_config(*flags, "model.alpha=0.05", "loss.weights.nodes=3", "loss.weights.edges=0.5")
+    formulation = make_formulation(make_config(*flags))
+    start = formulation.get_weights()
+    training = CompiledTraining(make_config(*flags), formulation, make_dataset(23))
+    traces = training._program.experimental_get_tracing_count()
+    formulation.set_live(new.model, {"nodes": 3.0, "edges": 0.5})
+    result = training.run_epoch(0)
+    rows, weights = numpy_training(decoder_truth, new, start, make_dataset(23).train, (0,))
+    np.testing.assert_allclose(rows_of([result]), rows, rtol=1e-10)
+    for name, value in formulation.get_weights().items():
+        np.testing.assert_allclose(value, weights[name], rtol=0, atol=1e-10, err_msg=name)
+    assert training._program.experimental_get_tracing_count() == traces
+
+
+@pytest.mark.parametrize(("loss", "bad"), [("joint", np.inf), ("tf_native", np.nan)])
+def test_a_molecule_that_is_not_finite_shows_as_divergence_at_the_very_step_that_met_it(train, make_dataset, loss, bad):
+    dataset, molecule = make_dataset(35), 17
+    features = dataset.train.features.copy()
+    features[molecule, 4] = bad
+    poisoned = replace(dataset, train=replace(dataset.train, features=features))
+    results, *_ = train(f"loss={loss}", "training.jit=false", epochs=(2,), dataset=poisoned)
+    place = batch_order(0, 2, 35).tolist().index(molecule)
+    assert 0 < place // 10 < 3  # neither the first step nor the last
+    assert results[0].diverged_at == 4 * 2 + place // 10
+    assert np.isnan(results[0].val["loss"])
+
+
+def test_dense_labels_train_as_the_classes_that_they_stand_for(make_config):
+    rng = np.random.default_rng(0)
+    nodes, edges = rng.integers(0, 5, (12, 9)), rng.integers(0, 4, (12, 9, 9))
+    features = rng.normal(size=(12, 135)).astype(np.float32)
+    dense = Split(features, np.eye(5, dtype=np.float32)[nodes], np.eye(4, dtype=np.float32)[edges])
+    classes = Split(features, nodes.astype(np.uint8), edges.astype(np.uint8))
+    weights = []
+    for split in (dense, classes):
+        config = make_config("loss=tf_native", "model.tower=[8]", "training.batch_size=5", "training.jit=false")
+        formulation = make_formulation(config)
+        CompiledTraining(config, formulation, Dataset("few", "few", split, split, split)).run_epoch(0)
+        weights.append(formulation.get_weights())
+    for name, value in weights[0].items():
+        np.testing.assert_array_equal(value, weights[1][name])
