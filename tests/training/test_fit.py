@@ -1,0 +1,63 @@
+"""Keras's own ``fit`` against the compiled program: the same training, step by step and bit for bit."""
+
+import numpy as np
+import pytest
+
+from jointdec.losses.formulation import make_formulation
+from jointdec.training import make_training
+from jointdec.training.result import STEP_METRICS
+
+
+def trained(config, dataset, epochs=2):
+    formulation = make_formulation(config)
+    training = make_training(config, formulation, dataset)
+    results = [training.run_epoch(epoch) for epoch in range(epochs)]
+    return results, formulation.get_weights(), training
+
+
+def assert_equal_trainings(make_config, dataset, flags, *, curves, weights):
+    """Largest relative difference of a step's or a validation's numbers, and absolute one of a weight."""
+    both = [make_config(*flags, "model.tower=[8]", f"training={name}", *FEW) for name in ("compiled", "fit")]
+    (compiled, expected, _), (fit, ours, _) = (trained(config, dataset) for config in both)
+    for one, other in zip(fit, compiled, strict=True):
+        assert (one.epoch, one.first_step) == (other.epoch, other.first_step)
+        for name in STEP_METRICS:
+            np.testing.assert_allclose(one.steps[name], other.steps[name], rtol=curves, atol=0, err_msg=name)
+        assert one.train == pytest.approx(other.train, rel=curves)
+        assert one.val == pytest.approx(other.val, rel=max(curves, VALIDATION))
+    for name, value in ours.items():
+        np.testing.assert_allclose(value, expected[name], rtol=0, atol=weights, err_msg=name)
+
+
+FEW = ["training.batch_size=10"]
+# Validation adds up eagerly in the one and in XLA in the other: float32 sums of 81 terms in another order
+VALIDATION = 1e-6
+# A step's own losses and norms are sums of an XLA program whose fusions differ, while the updates are the same
+CURVES = 1e-6
+
+
+@pytest.mark.parametrize("loss", ["joint", "split"])
+def test_fit_and_the_compiled_program_train_the_same_bits_in_float32(make_config, make_dataset, loss):
+    assert_equal_trainings(make_config, make_dataset(23), [f"loss={loss}"], curves=CURVES, weights=0)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("size", [1, 5, 20])
+@pytest.mark.parametrize("loss", ["joint", "split"])
+def test_they_do_so_however_many_molecules_fill_the_batches(make_config, make_dataset, loss, size):
+    assert_equal_trainings(make_config, make_dataset(size), [f"loss={loss}"], curves=CURVES, weights=0)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("loss", ["joint", "split"])
+def test_they_agree_in_float64_to_rounding(make_config, make_dataset, loss):
+    flags = [f"loss={loss}", "training.precision=float64"]
+    assert_equal_trainings(make_config, make_dataset(23), flags, curves=1e-12, weights=1e-12)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("precision", ["bfloat16", "float16"])
+@pytest.mark.parametrize("model", ["two_tower", "scat"])
+def test_they_agree_in_half_precision(make_config, make_dataset, precision, model):
+    flags = [f"training.precision={precision}", f"model={model}"]
+    assert_equal_trainings(make_config, make_dataset(23), flags, curves=1e-6, weights=1e-7)
