@@ -46,7 +46,8 @@ class TfNative(Formulation):
         for layer in arch.edges:
             edges = self._dense(edges, layer)
         edges = tf.transpose(tf.reshape(edges, (-1, NODES, EDGE_CLASSES, GRAM_WIDTH)), (0, 2, 1, 3))
-        gram = tf.matmul(edges, edges, transpose_b=True)
+        # With transpose_b the gradient's two terms are summed in another order, and float32 paths part: see the tests.
+        gram = tf.matmul(edges, tf.transpose(edges, (0, 1, 3, 2)))
         if arch.mixing:
             flat = tf.reshape(gram, (-1, arch.mixing.inputs))
             edges = tf.reshape(self._dense(flat, arch.mixing, self._dtype), (-1, EDGE_CLASSES, NODES, NODES))

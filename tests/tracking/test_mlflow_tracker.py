@@ -154,8 +154,9 @@ def test_each_outcome_has_its_mlflow_status(open_here, client, outcome, status):
     assert (run.info.status, run.data.tags["jointdec.outcome"]) == (status, outcome)
 
 
-def raise_inside(tracker, error):
+def raise_inside(tracker, error, after=lambda: None):
     with tracker:
+        after()
         raise error
 
 
@@ -172,9 +173,8 @@ def test_an_exception_makes_the_run_failed_and_leaves_its_traceback_without_pass
 
 def test_an_interrupt_makes_the_run_killed_and_keeps_its_curves(open_here, client, make_epoch):
     tracker = open_here()
-    tracker.log_epoch(make_epoch(steps=1500))
     with pytest.raises(KeyboardInterrupt):
-        raise_inside(tracker, KeyboardInterrupt())
+        raise_inside(tracker, KeyboardInterrupt(), after=lambda: tracker.log_epoch(make_epoch(steps=1500)))
     run = client.get_run(tracker.run_id)
     assert (run.info.status, run.data.tags["jointdec.outcome"]) == ("KILLED", "interrupted")
     assert len(history(client, tracker.run_id, "step/loss")) == 1500
@@ -182,9 +182,8 @@ def test_an_interrupt_makes_the_run_killed_and_keeps_its_curves(open_here, clien
 
 def test_leaving_after_finish_changes_nothing_whatever_passes_through(open_here, client):
     tracker = open_here()
-    tracker.finish("diverged")
     with pytest.raises(SystemExit):
-        raise_inside(tracker, SystemExit(3))
+        raise_inside(tracker, SystemExit(3), after=lambda: tracker.finish("diverged"))
     run = client.get_run(tracker.run_id)
     assert (run.info.status, run.data.tags["jointdec.outcome"]) == ("FAILED", "diverged")
 
