@@ -1,6 +1,7 @@
 """What the commands share: Hydra composes, a user's mistake is one sentence, and the exit code tells the outcome.
 
-Exit codes: 0 finished, 2 bad configuration or data, 3 diverged, 130 interrupted.
+Exit codes: 0 finished (or a specimen failed as declared), 1 an error of jointdec's, 2 bad configuration or data,
+3 diverged, 130 interrupted.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from omegaconf.errors import OmegaConfBaseException
 from jointdec.config import GROUPS, Config, conf_folder, did_you_mean, parse
 from jointdec.errors import UserError
 
-EXIT_CODES = {"finished": 0, "diverged": 3, "interrupted": 130}
+EXIT_CODES = {"finished": 0, "specimen_failed": 0, "failed": 1, "diverged": 3, "interrupted": 130}
 BAD_INPUT = 2
 
 Job = Callable[[Config, Path, Sequence[str]], str]

@@ -17,6 +17,12 @@ from omegaconf.errors import OmegaConfBaseException
 
 from jointdec.errors import UserError
 
+LOSSES = (
+    *("joint", "split", "tf_native", "zero_plus_total", "mse", "tf1_graph"),
+    *("joint_indexed", "split_indexed", "answer"),
+)
+WITHOUT_KERAS = ("tf_native", "tf1_graph")
+
 
 @dataclass(frozen=True)
 class Limits:
@@ -75,6 +81,28 @@ class Qm9Config(EncodedConfig):
 
 
 @dataclass
+class ArraysConfig(DataConfig):
+    """The user's own features and labels, an ``.npz`` file."""
+
+    path: str | None
+
+
+@dataclass
+class SpecimenConfig:
+    """What is wrong with a loss or a model that is kept because it is wrong, see `jointdec.specimens`.
+
+    ``expects`` lists the findings of which at least one must come true, ``pattern`` is a regular expression that an
+    expected error's text matches; the rest tells people what the code did, what becomes of it, and what to write.
+    """
+
+    expects: Annotated[list[str], Limits(one_of=("error", "no_learning", "nan", "ignored_molecules"))]
+    pattern: str
+    did: str
+    happens: str
+    instead: str
+
+
+@dataclass
 class ModelConfig:
     """The decoder. ``trunk`` and ``tower`` are widths of Dense layers, ``mixing`` the Dense 324 on the Gram."""
 
@@ -83,6 +111,7 @@ class ModelConfig:
     trunk: Annotated[list[int], Limits(at_least=1)]
     tower: Annotated[list[int], Limits(at_least=1)]
     mixing: bool
+    specimen: SpecimenConfig | None = None
 
 
 @dataclass
@@ -97,8 +126,9 @@ class WeightsConfig:
 class LossConfig:
     """The formulation."""
 
-    name: Annotated[str, Limits(one_of=("joint", "split", "tf_native"))]
+    name: Annotated[str, Limits(one_of=LOSSES)]
     weights: WeightsConfig
+    specimen: SpecimenConfig | None = None
 
 
 @dataclass
@@ -143,8 +173,14 @@ class Config:
     tracking: TrackingConfig
     seed: Annotated[int, Limits(at_least=0)]
 
+    @property
+    def specimen(self) -> SpecimenConfig | None:
+        """What is declared to be wrong with this configuration, if anything is."""
+        return self.loss.specimen or self.model.specimen
+
 
 DATA_CONFIGS: dict[str, type[DataConfig]] = {
+    "arrays": ArraysConfig,
     "gaussian": GaussianConfig,
     "molecules": MoleculesConfig,
     "qm9": Qm9Config,
@@ -245,8 +281,19 @@ def _check_limits(prefix: str, typed: Any) -> None:  # noqa: ANN401 (any of the 
 
 
 def _check_combination(config: Config) -> None:
-    if config.training.name == "fit" and config.loss.name == "tf_native":
+    loss, precision = config.loss.name, config.training.precision
+    if config.training.name == "fit" and loss in WITHOUT_KERAS:
         raise UserError(
-            "training=fit is Keras's own loop and loss=tf_native has no Keras in it: "
+            f"training=fit is Keras's own loop and loss={loss} has no Keras in it: "
             "use training=compiled, or loss=joint or loss=split."
+        )
+    if config.model.specimen and loss in WITHOUT_KERAS:
+        raise UserError(
+            f"model={config.model.name} is a mistake written in Keras and loss={loss} has no Keras in it: "
+            "use loss=joint or loss=split."
+        )
+    if loss == "tf1_graph" and precision not in ("float32", "float64"):
+        raise UserError(
+            f"training.precision is {precision!r}, but loss=tf1_graph, a program of TensorFlow 1, knows only float32 "
+            "and float64: set one of them, or use loss=tf_native."
         )

@@ -7,6 +7,7 @@ RDKit have taken their seconds.
 from __future__ import annotations
 
 import time
+import traceback
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from jointdec.data.dataset import Dataset
     from jointdec.losses.formulation import Formulation
     from jointdec.reporting.terminal import Terminal
+    from jointdec.specimens import Finding
     from jointdec.tracking import Tracker
     from jointdec.training import Training
     from jointdec.training.result import EpochResult
@@ -38,17 +40,66 @@ def train(config: Config, folder: Path, overrides: Sequence[str]) -> str:
         overrides: what the user typed.
 
     Returns:
-        finished, diverged or interrupted.
+        finished, diverged, interrupted; of a specimen specimen_failed, or failed if it does not as it declares.
 
     Raises:
         UserError: the tracking store or the data cannot be used.
     """
     start = time.perf_counter()
-    from jointdec.data.load import load
     from jointdec.reporting.terminal import Terminal
-    from jointdec.tracking import open_tracker
 
     terminal = Terminal()
+    tracker, dataset, formulation, accelerators = prepare(config, folder, overrides, terminal)
+    from jointdec.reporting.description import description
+    from jointdec.reporting.summary import write_summary
+
+    final: dict[str, float] = {}
+    finding = None
+    with tracker:
+        tracker.log_devices(accelerators)
+        tracker.log_dataset(dataset)
+        training, results, outcome, failure = attempt(config, formulation, dataset, tracker, terminal)
+        with terminal.waiting("testing, drawing, recording"):
+            if training and outcome == "finished":
+                final = {f"test/{name}": value for name, value in training.evaluate(dataset.test).items()}
+                if dataset.is_molecules:
+                    final |= judge_molecules(formulation, dataset, config.seed, folder, tracker)
+            tracker.log_metrics(final)
+            if results:
+                draw_curves(results, config, folder, tracker)
+            if config.tracking.log_model and outcome in ("finished", "interrupted"):
+                log_model(formulation, config, tracker)
+            if config.specimen and outcome != "interrupted":
+                finding = judge_specimen(config, formulation, dataset, results, failure, folder, tracker)
+                outcome = "specimen_failed" if finding else "failed"
+            tracker.describe(description(config, dataset, outcome, results, final, finding))
+            facts: dict[str, object] = {
+                "run_id": tracker.run_id,
+                "outcome": outcome,
+                "seconds": time.perf_counter() - start,
+            }
+            facts |= {"finding": finding._asdict()} if finding else {}
+            write_summary(folder / "summary.json", facts, results, final)
+            tracker.log_artifact(folder / "summary.json")
+            tracker.finish(outcome)
+    terminal.results(results, final)
+    if config.specimen:
+        terminal.explain(config.specimen, finding)
+    terminal.farewell(outcome, folder, tracker.where)
+    return outcome
+
+
+def prepare(
+    config: Config, folder: Path, overrides: Sequence[str], terminal: Terminal
+) -> tuple[Tracker, Dataset, Formulation, list[str]]:
+    """Everything that can be refused is refused here, before there is a run: the store, the data, the framework.
+
+    Returns:
+        The tracker, not yet entered; the data; the formulation with its initial weights; names of accelerators.
+    """
+    from jointdec.data.load import load
+    from jointdec.tracking import open_tracker
+
     with terminal.waiting("asking the tracking store"):
         tracker = open_tracker(config, folder, overrides)
     with terminal.preparation() as progress:
@@ -59,37 +110,10 @@ def train(config: Config, folder: Path, overrides: Sequence[str]) -> str:
         require_drawing()
         accelerators = start_backend(config)
         from jointdec.losses.formulation import make_formulation
-        from jointdec.reporting.description import description
-        from jointdec.reporting.summary import write_summary
-        from jointdec.training import make_training
 
         formulation = make_formulation(config)
     terminal.announce(config, dataset, formulation.count_parameters(), accelerators)
-
-    with tracker:
-        tracker.log_devices(accelerators)
-        tracker.log_dataset(dataset)
-        with terminal.waiting("compiling"):
-            training = make_training(config, formulation, dataset)
-        results, outcome = run_epochs(training, config.training.epochs, tracker, terminal)
-        final: dict[str, float] = {}
-        with terminal.waiting("testing, drawing, recording"):
-            if outcome == "finished":
-                final = {f"test/{name}": value for name, value in training.evaluate(dataset.test).items()}
-                if dataset.is_molecules:
-                    final |= judge_molecules(formulation, dataset, config.seed, folder, tracker)
-            tracker.log_metrics(final)
-            draw_curves(results, config, folder, tracker)
-            if config.tracking.log_model and outcome != "diverged":
-                log_model(formulation, config, tracker)
-            tracker.describe(description(config, dataset, outcome, results, final))
-            facts = {"run_id": tracker.run_id, "outcome": outcome, "seconds": time.perf_counter() - start}
-            write_summary(folder / "summary.json", facts, results, final)
-            tracker.log_artifact(folder / "summary.json")
-            tracker.finish(outcome)
-    terminal.results(results, final)
-    terminal.farewell(outcome, folder, tracker.where)
-    return outcome
+    return tracker, dataset, formulation, accelerators
 
 
 def require_drawing() -> None:
@@ -105,6 +129,27 @@ def require_drawing() -> None:
             f"RDKit cannot draw molecules ({error}): install the system libraries that it links to, "
             "on Debian with apt-get install libxrender1 libxext6 libexpat1."
         ) from error
+
+
+def attempt(
+    config: Config, formulation: Formulation, dataset: Dataset, tracker: Tracker, terminal: Terminal
+) -> tuple[Training | None, list[EpochResult], str, Exception | None]:
+    """Compile and train.
+
+    Returns:
+        The training, the epochs and the outcome; and of a specimen what it raised, if it did.
+    """
+    from jointdec.training import make_training
+
+    try:
+        with terminal.waiting("compiling"):
+            training = make_training(config, formulation, dataset)
+        results, outcome = run_epochs(training, config.training.epochs, tracker, terminal)
+    except Exception as error:
+        if config.specimen is None:
+            raise
+        return None, [], "failed", error
+    return training, results, outcome, None
 
 
 def run_epochs(training: Training, epochs: int, tracker: Tracker, terminal: Terminal) -> tuple[list[EpochResult], str]:
@@ -162,6 +207,36 @@ def log_model(formulation: Formulation, config: Config, tracker: Tracker) -> Non
     from jointdec.models.keras_model import stock_model
 
     tracker.log_model(stock_model(config.model, config.training.precision, formulation.get_weights()))
+
+
+def judge_specimen(  # noqa: PLR0913, PLR0917 (all that a run knows)
+    config: Config,
+    formulation: Formulation,
+    dataset: Dataset,
+    results: Sequence[EpochResult],
+    failure: Exception | None,
+    folder: Path,
+    tracker: Tracker,
+) -> Finding | None:
+    """Hold a specimen's declaration against what happened, and record it; None if nothing of it came true.
+
+    Raises:
+        Exception: the failure itself, if it is not the declared one.
+    """
+    from jointdec.specimens import eager_failure, find
+
+    attempts = (failure, eager_failure(config, formulation, dataset)) if failure else ()
+    if failures := [error for error in attempts if error]:
+        traces = ("".join(traceback.format_exception(error)) for error in failures)
+        file = folder / "traceback.txt"
+        file.write_text("\nThe first batch again, eagerly:\n\n".join(traces), encoding="utf-8")
+        tracker.log_artifact(file, "specimen")
+    finding = find(config, formulation, dataset, results, failures)
+    if finding is not None:
+        tracker.set_tags({"jointdec.specimen": finding.kind})
+    elif failure is not None:
+        raise failure
+    return finding
 
 
 def _keep(figure: Figure, name: str, folder: Path, tracker: Tracker) -> None:

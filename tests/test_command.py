@@ -30,7 +30,7 @@ def run(folder, *arguments, **environment):
         (["model.alpha=nan"], "model.alpha is nan, but must be a finite number"),
         (
             ["loss=splitt"],
-            "There is no option loss=splitt (did you mean 'split'?); the options are joint, split, tf_native.",
+            "There is no option loss=splitt (did you mean 'split'?); the options are answer, joint, joint_indexed,",
         ),
         (["losss=split"], "There is no key 'losss' (did you mean 'loss'?)"),
         (["+experiment=none"], "There is no option experiment=none"),
@@ -77,7 +77,7 @@ def test_the_modules_of_the_command_line_import_no_heavy_library(tmp_path):
 def test_help_shows_how_to_start_the_groups_and_every_key(tmp_path):
     done = run(tmp_path, "--help")
     assert done.returncode == 0
-    for text in ("+experiment=split_loss", "loss: joint, split, tf_native", "learning_rate: 0.001", "Exit codes"):
+    for text in ("+experiment=split_loss", "loss: answer, joint", "learning_rate: 0.001", "Exit codes"):
         assert text in done.stdout
 
 

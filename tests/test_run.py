@@ -71,7 +71,9 @@ def test_gaussian_labels_train_without_molecule_metrics_and_are_named_unbounded(
     )
     assert outcome == "finished"
     assert not [name for name in summary["final"] if name.startswith("generate/")]
-    assert "no lower bound" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert "360 of 360 nodes labels in the train split are no distributions" in out
+    assert "no lower bound" in out
 
 
 def test_the_same_seed_gives_the_same_run_and_another_seed_another(folder):

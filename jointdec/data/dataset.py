@@ -50,12 +50,14 @@ class Dataset:
     """Encoded data, ready to train on.
 
     Attributes:
-        name: the configuration's name for it (molecules, qm9, gaussian).
+        name: the configuration's name for it (molecules, qm9, gaussian, arrays).
         source: where the records came from, for people.
         train, val, test: the fixed splits.
         skipped: the records that did not fit.
         sample_features: ``(n, rng) -> (n, 135) float32`` draws features from the Gaussian that the encoder
             maps molecules to; None when the data are no molecules.
+        label_warning: what is wrong with labels that are no distributions and are trained on all the same, see
+            `jointdec.data.check`; None when they are distributions.
     """
 
     name: str
@@ -65,6 +67,7 @@ class Dataset:
     test: Split
     skipped: tuple[Skipped, ...] = ()
     sample_features: Callable[[int, np.random.Generator], npt.NDArray[np.float32]] | None = None
+    label_warning: str | None = None
 
     @property
     def is_molecules(self) -> bool:

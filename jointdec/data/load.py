@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
-from jointdec.config import DataConfig, GaussianConfig, MoleculesConfig, Qm9Config
+from jointdec.config import ArraysConfig, DataConfig, GaussianConfig, MoleculesConfig, Qm9Config
+from jointdec.data.check import label_problem, require_usable
 from jointdec.data.dataset import Dataset
 from jointdec.data.progress import Progress, silent
 from jointdec.errors import UserError
@@ -23,11 +25,21 @@ def load(config: DataConfig, progress: Progress | None = None) -> Dataset:
     Raises:
         UserError: the data cannot be used as they are.
     """
-    progress = progress or silent
+    dataset = _load(config, progress or silent)
+    for name in ("train", "val", "test"):
+        require_usable(getattr(dataset, name), f"the {name} split of data={config.name}")
+    return replace(dataset, label_warning=label_problem(dataset.train, "the train split"))
+
+
+def _load(config: DataConfig, progress: Progress) -> Dataset:
     if isinstance(config, GaussianConfig):
         from jointdec.data.gaussian import gaussian
 
         return gaussian(config)
+    if isinstance(config, ArraysConfig):
+        from jointdec.data.arrays import arrays
+
+        return arrays(config)
     if isinstance(config, Qm9Config):
         from jointdec.data.qm9 import qm9
 

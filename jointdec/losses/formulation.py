@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -70,11 +71,19 @@ class Formulation(ABC):
 
 def make_formulation(config: Config) -> Formulation:
     """The formulation that ``loss.name`` names, with the initial weights of ``seed``."""
-    if config.loss.name == "tf_native":
-        from jointdec.losses.tf_native import TfNative
+    module, name = FORMULATIONS[config.loss.name]
+    formulation: Formulation = getattr(import_module(f"jointdec.losses.{module}"), name)(config)
+    return formulation
 
-        return TfNative(config)
-    from jointdec.losses.joint import Joint
-    from jointdec.losses.split import Split
 
-    return Joint(config) if config.loss.name == "joint" else Split(config)
+FORMULATIONS = {  # a module is imported when its formulation is asked for: not all run on every Keras backend
+    "joint": ("joint", "Joint"),
+    "split": ("split", "Split"),
+    "tf_native": ("tf_native", "TfNative"),
+    "zero_plus_total": ("zero_plus_total", "ZeroPlusTotal"),
+    "mse": ("mse", "MeanSquaredError"),
+    "tf1_graph": ("tf1_graph", "Tf1Graph"),
+    "joint_indexed": ("specimens", "JointIndexed"),
+    "split_indexed": ("specimens", "SplitIndexed"),
+    "answer": ("specimens", "Answer"),
+}

@@ -95,8 +95,11 @@ class KerasFormulation(Formulation):
     def loss(self, labels: dict[str, Tensor], heads: dict[str, Tensor]) -> dict[str, Tensor]:
         """See `Formulation.loss`; the total is what the model's own ``compute_loss`` returns."""
         # The terms are computed a second time for the curves: XLA merges equal subexpressions, so they cost nothing.
+        return {"loss": self.model.compute_loss(y=labels, y_pred=heads), **self.head_losses(labels, heads)}
+
+    def head_losses(self, labels: dict[str, Tensor], heads: dict[str, Tensor]) -> dict[str, Tensor]:
+        """The curves ``nodes`` and ``edges``: each head's mean loss, unweighted; here the cross-entropies."""
         return {
-            "loss": self.model.compute_loss(y=labels, y_pred=heads),
             "nodes": ops.mean(node_cross_entropy(labels["nodes"], heads["nodes"])),
             "edges": ops.mean(edge_cross_entropy(labels["edges"], heads["edges"])),
         }

@@ -11,6 +11,7 @@ from keras import layers, ops
 from jointdec.config import ModelConfig
 from jointdec.data.dataset import EDGE_CLASSES, FEATURES, NODE_CLASSES, NODES
 from jointdec.models.architecture import GRAM_WIDTH, Dense, Weights, architecture
+from jointdec.models.specimens import dot_gram
 
 POLICIES = {
     "bfloat16": "mixed_bfloat16",
@@ -84,7 +85,7 @@ def build_model(
 
     edges = layers.Reshape((NODES, EDGE_CLASSES, GRAM_WIDTH), dtype=policy, name="edges_x")(edges)
     edges = layers.Permute((2, 1, 3), dtype=policy, name="edges_channels_first")(edges)
-    gram = ops.matmul(edges, ops.transpose(edges, (0, 1, 3, 2)))
+    gram = (dot_gram if config.name == "two_tower_dot" else batched_gram)(edges)
     if arch.mixing:
         edges = dense(layers.Flatten(dtype=policy, name="edges_gram")(gram), arch.mixing, head)
         edges = layers.Reshape((EDGE_CLASSES, NODES, NODES), dtype=head, name="edges_mixed")(edges)
@@ -98,6 +99,11 @@ def build_model(
         },
         name=config.name,
     )
+
+
+def batched_gram(x: Any) -> Any:  # noqa: ANN401 (a backend's tensor)
+    """X X^T of each molecule and channel: (B, 4, 9, 15) -> (B, 4, 9, 9)."""
+    return ops.matmul(x, ops.transpose(x, (0, 1, 3, 2)))
 
 
 def model_variables(model: keras.Model, config: ModelConfig) -> dict[str, keras.Variable]:

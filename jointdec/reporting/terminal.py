@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -19,8 +20,10 @@ from rich.progress import (
 )
 from rich.table import Table
 
-from jointdec.config import Config
+from jointdec.config import Config, SpecimenConfig
+from jointdec.data.check import LABEL_EFFECT
 from jointdec.data.dataset import Dataset
+from jointdec.specimens import Finding
 from jointdec.training.result import EpochResult
 
 BARS = (BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
@@ -38,11 +41,12 @@ class Terminal:
         """What will be trained, on what, where."""
         sizes = " + ".join(f"{len(split):,}" for split in (dataset.train, dataset.val, dataset.test))
         training, loss = config.training, config.loss
+        loop = "session" if loss.name == "tf1_graph" else training.name
         facts = {
             "formulation": f"{loss.name}, weights nodes {loss.weights.nodes:g}, edges {loss.weights.edges:g}",
             "model": f"{config.model.name}, {parameters:,} parameters, alpha {config.model.alpha:g}",
             "data": f"{dataset.name}: {sizes} (train + val + test) from {dataset.source}",
-            "training": f"{training.name}, {training.epochs} epochs, batch {training.batch_size}, "
+            "training": f"{loop}, {training.epochs} epochs, batch {training.batch_size}, "
             f"{training.precision}, seed {config.seed}",
             "device": ", ".join(accelerators) or "CPU",
         }
@@ -52,8 +56,10 @@ class Terminal:
             self._console.print(f"[yellow]skipped {len(dataset.skipped):,} records that do not fit:[/]")
             for record in dataset.skipped[:EXAMPLES]:
                 self.note(f"line {record.line}, {record.text[:60]!r}: {record.reason}")
-        if not dataset.is_molecules:
-            self.note("These labels are no distributions: the loss has no lower bound, and no accuracy means anything.")
+        if dataset.label_warning:
+            self.note(f"warning      {dataset.label_warning} {LABEL_EFFECT}")
+        if config.specimen:
+            self.note("specimen     kept because it is wrong, and expected to fail; see below")
 
     def note(self, text: str) -> None:
         """A further line."""
@@ -81,7 +87,9 @@ class Terminal:
             yield
 
     def results(self, results: Sequence[EpochResult], final: Mapping[str, float]) -> None:
-        """The table at the end: validation after the last epoch, and the trained model's final metrics."""
+        """The table at the end: validation after the last epoch, and the trained model's final metrics, if any."""
+        if not results:
+            return
         last = results[-1]
         table = Table("", "validation", "test")
         for name in ROWS:
@@ -92,6 +100,19 @@ class Terminal:
         if generated:
             self.note("generated    " + ", ".join(f"{n.partition('/')[2]} {v:.1%}" for n, v in generated.items()))
         self.note(f"speed        {last.ms_per_step:.2f} ms/step in the last epoch")
+
+    def explain(self, specimen: SpecimenConfig, finding: Finding | None) -> None:
+        """What became of a specimen, and what to write in its place."""
+        found = (
+            f"{finding.kind}: {finding.evidence}"
+            if finding
+            else (
+                f"nothing of what it declares ({', '.join(specimen.expects)}): an error of jointdec's, please report it"
+            )
+        )
+        facts = {"found": found, "the code": specimen.did, "why": specimen.happens, "instead": specimen.instead}
+        for name, fact in facts.items():
+            self._console.print(f"[bold]{name:12}[/] {escape(fact)}")
 
     def farewell(self, outcome: str, folder: Path, where: str) -> None:
         """How it ended, and where everything is."""

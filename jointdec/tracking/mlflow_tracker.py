@@ -120,7 +120,14 @@ class MlflowTracker(Tracker):
             ),
             context="training",
         )
-        self.set_tags({"jointdec.data_digest": dataset.digest, "jointdec.data_skipped": len(dataset.skipped)})
+        labels = "not_a_distribution" if dataset.label_warning else "distributions"
+        self.set_tags(
+            {
+                "jointdec.data_digest": dataset.digest,
+                "jointdec.data_skipped": len(dataset.skipped),
+                "jointdec.labels": labels,
+            }
+        )
         if dataset.skipped:
             table = io.StringIO()
             rows = csv.writer(table, lineterminator="\n")

@@ -26,6 +26,12 @@ class Training(Protocol):
 
 def make_training(config: Config, formulation: Formulation, dataset: Dataset) -> Training:
     """The loop that the configuration names, with the framework that it needs."""
+    if config.loss.name == "tf1_graph":
+        from jointdec.losses.tf1_graph import Tf1Graph
+        from jointdec.training.session import SessionTraining
+
+        assert isinstance(formulation, Tf1Graph)
+        return SessionTraining(config, formulation, dataset)
     if config.training.name == "compiled":
         from jointdec.training.program import CompiledTraining
 

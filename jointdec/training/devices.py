@@ -31,6 +31,11 @@ def start_backend(config: Config) -> list[str]:
                 f"training={config.training.name} is a TensorFlow program, but KERAS_BACKEND is {backend!r}: "
                 "use training=fit, or unset KERAS_BACKEND."
             )
+        if backend != "tensorflow" and config.specimen:
+            raise UserError(
+                f"loss={config.loss.name}, model={config.model.name} is a specimen, whose failure is TensorFlow's, but "
+                f"KERAS_BACKEND is {backend!r}: unset KERAS_BACKEND."
+            )
         keras.backend.clear_session()  # the grid's jobs share a process
         return {"tensorflow": _tensorflow, "jax": _jax, "torch": _torch}[backend]()
 

@@ -11,18 +11,14 @@ from typing import Any
 
 import keras
 import numpy as np
-import numpy.typing as npt
 from keras import ops
 
 from jointdec.config import Config
-from jointdec.data.dataset import EDGE_CLASSES, NODE_CLASSES, Dataset, Split
-from jointdec.losses.formulation import CHUNK
+from jointdec.data.dataset import Dataset, Split
 from jointdec.losses.keras_formulation import KerasFormulation
-from jointdec.metrics.reconstruction import reconstruction
+from jointdec.training.batchwise import dense_labels, evaluate_batchwise
 from jointdec.training.order import batch_order
 from jointdec.training.result import STEP_METRICS, EpochResult, training_means
-
-Arrays = dict[str, npt.NDArray[np.floating]]
 
 
 class FitTraining:
@@ -34,7 +30,7 @@ class FitTraining:
 
     def __init__(self, config: Config, formulation: KerasFormulation, dataset: Dataset) -> None:
         self._formulation, self._config, self._dataset = formulation, config, dataset
-        self._labels = _dense(dataset.train)
+        self._labels = dense_labels(dataset.train)
         # Keras turns a Python float into a float32 tensor first: in float64 its Adam would decay with 0.99900001
         number = np.float64 if config.training.precision == "float64" else float
         adam = RecordedAdam(
@@ -83,15 +79,9 @@ class FitTraining:
 
     def evaluate(self, split: Split) -> dict[str, float]:
         """Means over a split: loss, nodes, edges, node_accuracy, edge_accuracy, exact."""
-        labels, sums = _dense(split), dict.fromkeys(("loss", "nodes", "edges"), 0.0)
-        for first in range(0, len(split), CHUNK):
-            rows = slice(first, first + CHUNK)
-            heads = self._formulation.heads(split.features[rows])
-            batch = {head: ops.convert_to_tensor(array[rows], heads[head].dtype) for head, array in labels.items()}
-            for name, value in self._formulation.loss(batch, heads).items():
-                sums[name] += len(split.features[rows]) * float(ops.convert_to_numpy(value))
-        means = {name: total / len(split) for name, total in sums.items()}
-        return means | reconstruction(split.nodes, split.edges, **self._formulation.logits(split.features))
+        return evaluate_batchwise(
+            self._formulation, split, ops.convert_to_tensor, lambda value: float(ops.convert_to_numpy(value))
+        )
 
 
 class RecordedAdam(keras.optimizers.Adam):  # type: ignore[misc]  # Keras ships no types
@@ -134,15 +124,3 @@ class _Curves(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ships no
         self._updates = updates
         self.rows.append([float(logs[f"step_{name}"]) for name in ("loss", "nodes", "edges")] + [norm])
         self.ended.append(time.perf_counter())
-
-
-def _dense(split: Split) -> Arrays:
-    """Labels as distributions over the classes: (n, 9, 5) and (n, 9, 9, 4) float32."""
-    return {"nodes": _one_hot(split.nodes, NODE_CLASSES), "edges": _one_hot(split.edges, EDGE_CLASSES)}
-
-
-def _one_hot(labels: npt.NDArray[Any], classes: int) -> npt.NDArray[np.float32]:
-    if labels.dtype != np.uint8:
-        return labels.astype(np.float32, copy=False)
-    one_hot: npt.NDArray[np.float32] = np.eye(classes, dtype=np.float32)[labels]
-    return one_hot

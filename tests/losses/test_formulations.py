@@ -7,7 +7,7 @@ import tensorflow as tf
 from jointdec.config import ModelConfig
 from jointdec.losses.formulation import CHUNK, make_formulation
 
-FORMULATIONS = ["joint", "split", "tf_native"]
+FORMULATIONS = ["joint", "split", "zero_plus_total", "tf_native"]
 FLOAT64 = "training.precision=float64"
 
 

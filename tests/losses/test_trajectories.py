@@ -8,7 +8,7 @@ import pytest
 from jointdec.losses.formulation import make_formulation
 from jointdec.training.program import CompiledTraining
 
-FORMULATIONS = ["joint", "split", "tf_native"]
+FORMULATIONS = ["joint", "split", "zero_plus_total", "tf_native"]
 STEPS = 200
 
 
@@ -27,7 +27,7 @@ def weights_after(make_config, molecules):
     return train
 
 
-# Both bounds are far above what is seen, which is 0: XLA makes the same program of all three, down to the bit. One sum
+# Both bounds are far above what is seen, which is 0: XLA makes the same program of all four, down to the bit. One sum
 # in another order is enough to change that in float32. Adam steps by m / sqrt(v), so where a gradient is small its
 # rounding decides the direction, and 200 steps at 1e-3 carry that far: with the Gram product written as
 # tf.matmul(x, x, transpose_b=True) in tf_native alone, losses agreed to 5e-7 for 50 steps and some weight was 3e-2 off

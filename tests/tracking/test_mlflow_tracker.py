@@ -97,6 +97,7 @@ def test_the_data_set_is_recorded_with_the_digest_of_its_arrays(open_here, clien
     assert "sample.csv" in used.dataset.source
     assert run.data.tags["jointdec.data_digest"] == dataset.digest
     assert run.data.tags["jointdec.data_skipped"] == "1"
+    assert run.data.tags["jointdec.labels"] == "distributions"
     assert text_of(client, tracker.run_id, "data/skipped.csv") == (
         'line,text,reason\n3,"C[Si],C","Si is none of C, N, O, F"\n'
     )
