@@ -48,7 +48,7 @@ def label_problem(split: Split, where: str) -> str | None:
             return (
                 f"{bad.sum():,} of {bad.size:,} {head} labels in {where} are no distributions ({negative.sum():,} have "
                 f"a negative entry, {wrong_sum.sum():,} do not sum to 1), the first at index {list(first)}, which is "
-                f"{np.round(labels[first], 3).tolist()}."
+                f"{[round(float(value), 3) for value in labels[first]]}."
             )
     return None
 
