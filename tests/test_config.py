@@ -28,6 +28,7 @@ def shipped(group):
             for option in shipped(group)
         ),
         *(f"+experiment={option}" for option in shipped("experiment")),
+        *(f"+experiment=source/{option}" for option in shipped("experiment/source")),
     ],
 )
 def test_every_shipped_option_is_a_valid_configuration(override):

@@ -69,8 +69,8 @@ class TrueGradientModel(JointModel):
     def compute_loss(
         self,
         x: Tensor = None,
-        y: Any = None,
-        y_pred: Any = None,
+        y: Any = None,  # noqa: ANN401 (the two heads' labels)
+        y_pred: Any = None,  # noqa: ANN401 (the two heads' logits)
         sample_weight: Tensor = None,
         training: bool = True,
     ) -> Tensor:

@@ -28,6 +28,13 @@ class Attempt(NamedTuple):
     prose: str = ""
 
 
+class Result(NamedTuple):
+    """An attempt's summary.json, and its validation metrics after each epoch."""
+
+    summary: dict[str, Any]
+    curves: dict[str, list[float]]
+
+
 ATTEMPTS = (
     Attempt(
         "joint_indexed",

@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
-from attempts import ATTEMPTS, Attempt, code_of
+from attempts import ATTEMPTS, Attempt, Result, code_of
 from hydra import compose, initialize_config_dir
 
 from jointdec.config import SpecimenConfig, conf_folder, parse
-
-if TYPE_CHECKING:
-    from specimens import Result
 
 HEAD = """# One Keras model, two outputs, one loss: what goes wrong, and what to write
 

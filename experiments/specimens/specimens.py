@@ -13,22 +13,14 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from typing import Any, NamedTuple
 
-from attempts import ATTEMPTS
+from attempts import ATTEMPTS, Result
 from figure import draw
 from mlflow import MlflowClient
 from page import page
 
 HERE = Path(__file__).parent
 METRICS = ("node_accuracy", "edge_accuracy", "exact")
-
-
-class Result(NamedTuple):
-    """An attempt's summary.json, and its validation metrics after each epoch."""
-
-    summary: dict[str, Any]
-    curves: dict[str, list[float]]
 
 
 def main() -> None:
