@@ -13,20 +13,19 @@ STYLES = {  # Okabe & Ito's colours; line styles and markers tell the curves apa
     "joint": ("#000000", "-", "o"),
     "split": ("#0072B2", "--", "s"),
     "zero_plus_total": ("#56B4E9", ":", "D"),
-    "tf_native": ("#009E73", "-.", "^"),
-    "tf1_graph": ("#CC79A7", "-", "x"),
+    "tf1_graph": ("#009E73", (0, (1, 3)), "x"),
     "mse": ("#E69F00", "--", "v"),
     "split_indexed": ("#D55E00", "-.", "P"),
-    "answer": ("#7F3C8D", "-", "*"),
+    "answer": ("#CC79A7", (0, (8, 2)), "*"),
 }
-LABELS = {"node_accuracy": "atoms right", "edge_accuracy": "pairs right", "exact": "whole molecules right"}
+LABELS = {"node_accuracy": "atoms right", "edge_accuracy": "pairs right"}
 
 
 def draw(curves: Mapping[str, Mapping[str, list[float]]], file: Path) -> None:
     """Validation shares against the epoch, one panel a metric; attempts that never trained are absent."""
-    figure = Figure(figsize=(13, 4.2), dpi=120, layout="constrained")
+    figure = Figure(figsize=(10, 4.2), dpi=120, layout="constrained")
     FigureCanvasAgg(figure)
-    panels: Any = figure.subplots(1, 3)
+    panels: Any = figure.subplots(1, 2)
     for axes, (metric, label) in zip(panels, LABELS.items(), strict=True):
         for name, (color, line, marker) in STYLES.items():
             values = curves[name][metric]

@@ -10,12 +10,13 @@ from jointdec.config import conf_folder
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "experiments" / "specimens"
 ERRORS = [
-    "input must be at least 2-dim, received shape: [9]",
+    "InvalidArgumentError: input must be at least 2-dim, received shape: [9]",
     "[[{{node loss/output_1_loss/MatrixBandPart_1}}]]",
-    "Matrix size-incompatible: In[0]: [20,25920], In[1]: [324,324]",
+    "InvalidArgumentError: Matrix size-incompatible: In[0]: [20,25920], In[1]: [324,324]",
     "[[{{node dense_9/BiasAdd}}]]",
 ]
 ATTEMPTS = ["joint_indexed", "split_indexed", "two_tower_dot", "mse", "answer", "split", "zero_plus_total", "joint"]
+ATTEMPTS += ["tf_native", "tf1_graph"]
 SPECIMENS = {"joint_indexed", "split_indexed", "two_tower_dot", "answer"}
 SOURCES = sorted((conf_folder() / "experiment" / "source").glob("*.yaml"))
 
