@@ -15,7 +15,7 @@ def trained(config, dataset, epochs=2):
     return results, formulation.get_weights(), training
 
 
-def assert_equal_trainings(make_config, dataset, flags, *, curves, weights):
+def assert_equal_trainings(make_config, dataset, flags, *, curves, weights, validation=1e-6):
     """Largest relative difference of a step's or a validation's numbers, and absolute one of a weight."""
     both = [make_config(*flags, "model.tower=[8]", f"training={name}", *FEW) for name in ("compiled", "fit")]
     (compiled, expected, _), (fit, ours, _) = (trained(config, dataset) for config in both)
@@ -24,14 +24,15 @@ def assert_equal_trainings(make_config, dataset, flags, *, curves, weights):
         for name in STEP_METRICS:
             np.testing.assert_allclose(one.steps[name], other.steps[name], rtol=curves, atol=0, err_msg=name)
         assert one.train == pytest.approx(other.train, rel=curves)
-        assert one.val == pytest.approx(other.val, rel=max(curves, VALIDATION))
+        assert one.val == pytest.approx(other.val, rel=max(curves, validation))
     for name, value in ours.items():
         np.testing.assert_allclose(value, expected[name], rtol=0, atol=weights, err_msg=name)
 
 
 FEW = ["training.batch_size=10"]
-# Validation adds up eagerly in the one and in XLA in the other: float32 sums of 81 terms in another order
-VALIDATION = 1e-6
+# Validation (1e-6) adds up eagerly in the one and in XLA in the other: float32 sums of 81 terms in another order. In half
+# precision XLA keeps some products in float32 that eager operations round to 8 or 11 bits (4e-3, 5e-4): 7e-5 is seen
+HALF_VALIDATION = 1e-3
 # A step's own losses and norms are sums of an XLA program whose fusions differ, while the updates are the same
 CURVES = 1e-6
 
@@ -60,4 +61,4 @@ def test_they_agree_in_float64_to_rounding(make_config, make_dataset, loss):
 @pytest.mark.parametrize("model", ["two_tower", "scat"])
 def test_they_agree_in_half_precision(make_config, make_dataset, precision, model):
     flags = [f"training.precision={precision}", f"model={model}"]
-    assert_equal_trainings(make_config, make_dataset(23), flags, curves=1e-6, weights=1e-7)
+    assert_equal_trainings(make_config, make_dataset(23), flags, curves=1e-6, weights=1e-7, validation=HALF_VALIDATION)
