@@ -24,13 +24,16 @@ def assert_equal_trainings(make_config, dataset, flags, *, curves, weights, vali
         for name in STEP_METRICS:
             np.testing.assert_allclose(one.steps[name], other.steps[name], rtol=curves, atol=0, err_msg=name)
         assert one.train == pytest.approx(other.train, rel=curves)
-        assert one.val == pytest.approx(other.val, rel=max(curves, validation))
+        losses, shares = ("loss", "nodes", "edges"), 2 * validation  # a rounded logit may name another class
+        for name, value in other.val.items():
+            near = {"rel": max(curves, validation)} if name in losses else {"abs": 25 * shares}
+            assert one.val[name] == pytest.approx(value, **near), name
     for name, value in ours.items():
         np.testing.assert_allclose(value, expected[name], rtol=0, atol=weights, err_msg=name)
 
 
 FEW = ["training.batch_size=10"]
-# Validation (1e-6) adds up eagerly in the one and in XLA in the other: float32 sums of 81 terms in another order. In half
+# Validation (1e-6) adds up eagerly in the one, in XLA in the other: float32 sums of 81 terms in another order. In half
 # precision XLA keeps some products in float32 that eager operations round to 8 or 11 bits (4e-3, 5e-4): 7e-5 is seen
 HALF_VALIDATION = 1e-3
 # A step's own losses and norms are sums of an XLA program whose fusions differ, while the updates are the same
