@@ -83,5 +83,4 @@ class TrueGradientModel(JointModel):
 class TrueGradient(Joint):
     """``joint`` with that loss."""
 
-    def __init__(self, config: Config) -> None:
-        super(Joint, self).__init__(config, TrueGradientModel)
+    model_class = TrueGradientModel

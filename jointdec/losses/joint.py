@@ -11,7 +11,6 @@ from typing import Any
 
 from keras import ops
 
-from jointdec.config import Config
 from jointdec.losses.formulation import Tensor
 from jointdec.losses.keras_formulation import KerasFormulation, RecordedModel
 from jointdec.losses.terms import edge_cross_entropy, node_cross_entropy
@@ -41,8 +40,7 @@ class JointModel(RecordedModel):
 class Joint(KerasFormulation):
     """One loss over both heads."""
 
-    def __init__(self, config: Config) -> None:
-        super().__init__(config, JointModel)
+    model_class = JointModel
 
     def compile_model(self, **options: Any) -> None:  # noqa: ANN401 (Keras's own keywords)
         """See `KerasFormulation.compile_model`."""

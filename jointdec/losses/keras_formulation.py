@@ -60,11 +60,14 @@ class KerasFormulation(Formulation):
     """A Keras model; a subclass says how its loss is made.
 
     Attributes:
+        model_class: the Keras class of the model, for formulations that override ``compute_loss``.
         model: the Keras model, which `compile_model` has compiled.
         loss_weights: live weights of the heads.
     """
 
-    def __init__(self, config: Config, model_class: type[RecordedModel] = RecordedModel) -> None:
+    model_class: type[RecordedModel] = RecordedModel
+
+    def __init__(self, config: Config) -> None:
         dtype = "float64" if config.training.precision == "float64" else "float32"
         keras.config.set_floatx(dtype)  # compile(loss=...) casts to it, whatever the layers compute in
         self._alpha = Live(config.model.alpha, dtype)
@@ -76,7 +79,7 @@ class KerasFormulation(Formulation):
             config.model,
             config.training.precision,
             lambda **options: LiveLeakyReLU(self._alpha, **options),
-            model_class,
+            self.model_class,
         )
         self.variables = model_variables(self.model, config.model)
         self.model.record(self.loss)
