@@ -81,9 +81,11 @@ class CheckBeforeStart(Callback):
 def one_sentence(error: Exception) -> str:
     """What Hydra says about a wrong command line, as one sentence."""
     text = str(error)
-    if found := re.search(r"Could not find '([\w/]+)/([^']*)'", text):
+    if found := re.search(r"Could not find '(\w+)/([^']*)'", text):
         group, option = found.groups()
-        options = sorted(path.stem for path in (conf_folder() / group).glob("*.yaml"))
+        folder = conf_folder() / group
+        files = (folder / option).parent.glob("*.yaml")
+        options = sorted(file.relative_to(folder).with_suffix("").as_posix() for file in files)
         known = f"; the options are {', '.join(options)}." if options else f": there is no group {group!r}."
         return f"There is no option {group}={option}{did_you_mean(option, options)}{known}"
     if found := re.search(r"Could not (?:override|append to config\. An item is already at) '([\w.@/-]+)'", text):

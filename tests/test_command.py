@@ -34,6 +34,10 @@ def run(folder, *arguments, **environment):
         ),
         (["losss=split"], "There is no key 'losss' (did you mean 'loss'?)"),
         (["+experiment=none"], "There is no option experiment=none"),
+        (
+            ["+experiment=source/anwser"],
+            "no option experiment=source/anwser (did you mean 'source/answer'?); the options",
+        ),
         (["nonsense"], "overrides are GROUP=OPTION or KEY=VALUE"),
         (["model.tower=[1"], "overrides are GROUP=OPTION or KEY=VALUE"),
         (["~training"], "The configuration has no 'training'"),
