@@ -33,6 +33,9 @@ def decoder():
     import keras
     from keras import layers, ops
 
+    # an earlier test of this process that trained in float64 leaves these as it had them
+    keras.config.set_floatx("float32")
+    keras.config.set_dtype_policy("float32")
     features = layers.Input((135,), name="features")
     trunk = layers.LeakyReLU(negative_slope=0.2)(layers.Dense(16)(features))
     edges = layers.Reshape((4, 9, 3))(layers.Dense(108)(trunk))
