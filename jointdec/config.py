@@ -142,13 +142,22 @@ class OptimizerConfig:
 
 @dataclass
 class TrainingConfig:
-    """How long, in which batches and precision, and by which loop."""
+    """How long, in which batches and precision, by which loop, and what to do about numbers that are not finite.
+
+    ``on_divergence`` is about a step whose losses, gradients or update hold a NaN or Inf: ``stop`` ends the run with
+    the weights of before that step, ``skip`` drops the batch and goes on, at most ``max_skipped`` times in a run,
+    ``continue`` trains on with what comes of it, as Keras does by itself. ``on_runaway`` is about losses that are still
+    finite, see `jointdec.divergence.runaway`.
+    """
 
     name: Annotated[str, Limits(one_of=("compiled", "fit"))]
     epochs: Annotated[int, Limits(at_least=1)]
     batch_size: Annotated[int, Limits(at_least=1)]
     precision: Annotated[str, Limits(one_of=("float32", "bfloat16", "float16", "float64"))]
     jit: bool
+    on_divergence: Annotated[str, Limits(one_of=("stop", "skip", "continue"))]
+    max_skipped: Annotated[int, Limits(at_least=1)]
+    on_runaway: Annotated[str, Limits(one_of=("warn", "stop"))]
 
 
 @dataclass

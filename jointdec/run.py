@@ -10,7 +10,7 @@ import time
 import traceback
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from jointdec.command import command
 from jointdec.config import Config
@@ -20,15 +20,35 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from jointdec.data.dataset import Dataset
+    from jointdec.divergence.record import Divergence
+    from jointdec.divergence.runaway import Runaway
     from jointdec.losses.formulation import Formulation
     from jointdec.reporting.terminal import Terminal
     from jointdec.specimens import Finding
     from jointdec.tracking import Tracker
-    from jointdec.training import Training
+    from jointdec.training.loop import Loop
     from jointdec.training.result import EpochResult
 
 GENERATED = 10_000  # molecules drawn from the trained decoder
 SHOWN = 8  # test molecules in the picture of decoded ones
+
+
+class Trained(NamedTuple):
+    """What a training came to.
+
+    Attributes:
+        training: the loop; None if a specimen's could not be made or failed.
+        results: the epochs.
+        outcome: finished, diverged, interrupted or failed.
+        runaway: the first step in which a loss ran away, if one did.
+        failure: what a specimen raised, if it did.
+    """
+
+    training: Loop | None
+    results: list[EpochResult]
+    outcome: str
+    runaway: Runaway | None = None
+    failure: Exception | None = None
 
 
 def train(config: Config, folder: Path, overrides: Sequence[str]) -> str:
@@ -51,14 +71,16 @@ def train(config: Config, folder: Path, overrides: Sequence[str]) -> str:
     terminal = Terminal()
     tracker, dataset, formulation, accelerators = prepare(config, folder, overrides, terminal)
     from jointdec.reporting.description import description
+    from jointdec.reporting.findings import Findings
     from jointdec.reporting.summary import write_summary
 
     final: dict[str, float] = {}
-    finding = None
+    finding = divergence = None
     with tracker:
         tracker.log_devices(accelerators)
         tracker.log_dataset(dataset)
-        training, results, outcome, failure = attempt(config, formulation, dataset, tracker, terminal)
+        trained = attempt(config, formulation, dataset, tracker, terminal)
+        training, results, outcome = trained.training, trained.results, trained.outcome
         with terminal.waiting("testing, drawing, recording"):
             if training and outcome == "finished":
                 final = {f"test/{name}": value for name, value in training.evaluate(dataset.test).items()}
@@ -66,25 +88,25 @@ def train(config: Config, folder: Path, overrides: Sequence[str]) -> str:
                     final |= judge_molecules(formulation, dataset, config.seed, folder, tracker)
             tracker.log_metrics(final)
             if results:
-                draw_curves(results, config, folder, tracker)
+                record_curves(results, config, folder, tracker)
+            if training and outcome == "diverged":
+                divergence = explain_divergence(config, dataset, trained, folder, tracker)
             if config.tracking.log_model and outcome in ("finished", "interrupted"):
                 log_model(formulation, config, tracker)
             if config.specimen and outcome != "interrupted":
-                finding = judge_specimen(config, formulation, dataset, results, failure, folder, tracker)
+                finding = judge_specimen(config, formulation, dataset, results, trained.failure, folder, tracker)
                 outcome = "specimen_failed" if finding else "failed"
-            tracker.describe(description(config, dataset, outcome, results, final, finding))
-            facts: dict[str, object] = {
-                "run_id": tracker.run_id,
-                "outcome": outcome,
-                "seconds": time.perf_counter() - start,
-            }
-            facts |= {"finding": finding._asdict()} if finding else {}
-            write_summary(folder / "summary.json", facts, results, final)
+            findings = Findings(finding, divergence, trained.runaway)
+            tracker.describe(description(config, dataset, outcome, results, final, findings))
+            facts = {"run_id": tracker.run_id, "outcome": outcome, "seconds": time.perf_counter() - start}
+            write_summary(folder / "summary.json", facts | findings.as_dict(), results, final)
             tracker.log_artifact(folder / "summary.json")
             tracker.finish(outcome)
     terminal.results(results, final)
     if config.specimen:
         terminal.explain(config.specimen, finding)
+    if divergence:
+        terminal.explain_divergence(divergence, tracker.run_id)
     terminal.farewell(outcome, folder, tracker.where)
     return outcome
 
@@ -133,42 +155,72 @@ def require_drawing() -> None:
 
 def attempt(
     config: Config, formulation: Formulation, dataset: Dataset, tracker: Tracker, terminal: Terminal
-) -> tuple[Training | None, list[EpochResult], str, Exception | None]:
-    """Compile and train.
-
-    Returns:
-        The training, the epochs and the outcome; and of a specimen what it raised, if it did.
-    """
+) -> Trained:
+    """Compile and train. What a specimen raises is part of the result, what anything else raises passes through."""
     from jointdec.training import make_training
 
     try:
         with terminal.waiting("compiling"):
             training = make_training(config, formulation, dataset)
-        results, outcome = run_epochs(training, config.training.epochs, tracker, terminal)
+        return run_epochs(config, training, tracker, terminal)
     except Exception as error:
         if config.specimen is None:
             raise
-        return None, [], "failed", error
-    return training, results, outcome, None
+        return Trained(None, [], "failed", failure=error)
 
 
-def run_epochs(training: Training, epochs: int, tracker: Tracker, terminal: Terminal) -> tuple[list[EpochResult], str]:
-    """Train until the last epoch, a value that is not finite, or Ctrl-C; the epochs, and the outcome."""
+def run_epochs(config: Config, training: Loop, tracker: Tracker, terminal: Terminal) -> Trained:
+    """Train until the last epoch, a divergence, or Ctrl-C."""
+    from jointdec.divergence.runaway import RunawayWatch
     from jointdec.interrupt import StopRequest
+    from jointdec.training.result import diverged_at
 
     results: list[EpochResult] = []
-    with terminal.epochs(epochs) as show, StopRequest() as stop:
-        for epoch in range(epochs):
+    watch, runaway = RunawayWatch(), None
+    with terminal.epochs(config.training.epochs) as show, StopRequest() as stop:
+        for epoch in range(config.training.epochs):
             result = training.run_epoch(epoch)
             results.append(result)
             tracker.log_epoch(result)
             show(result)
-            if result.diverged_at is not None:
-                tracker.set_tags({"jointdec.divergence.step": result.diverged_at})
-                return results, "diverged"
+            if result.diverged_at is not None and training.stops:
+                break
+            if runaway is None and (runaway := watch(result)):
+                tracker.set_tags({"jointdec.runaway.step": runaway.step, "jointdec.runaway.head": runaway.head})
+                terminal.note(f"warning      {runaway.sentence}")
+                if config.training.on_runaway == "stop":
+                    return Trained(training, results, "diverged", runaway)
             if stop.made:
-                return results, "interrupted"
-    return results, "finished"
+                return Trained(training, results, "interrupted", runaway)
+    return Trained(training, results, "finished" if diverged_at(results) is None else "diverged", runaway)
+
+
+def explain_divergence(
+    config: Config, dataset: Dataset, trained: Trained, folder: Path, tracker: Tracker
+) -> Divergence:
+    """Find the first tensor that is not finite and the cause; record tags and the artifact ``divergence/``."""
+    from jointdec.divergence.forensics import investigate, investigate_runaway
+    from jointdec.divergence.last_good import LastGood
+    from jointdec.reporting.divergence import divergence_figure, divergence_report
+    from jointdec.training.result import diverged_at
+
+    training, results, step = trained.training, trained.results, diverged_at(trained.results)
+    place = folder / "divergence"
+    place.mkdir(exist_ok=True)
+    assert training is not None
+    if step is not None:
+        assert training.bad_state is not None
+        divergence = investigate(config, dataset, training.bad_state, step)
+        LastGood(step, divergence.batch, training.bad_state).save(place / "state.npz")
+    else:
+        assert trained.runaway is not None
+        divergence = investigate_runaway(config, dataset, training.state(), trained.runaway)
+    divergence_figure(results, divergence.step).savefig(place / "steps.png")
+    (place / "report.md").write_text(divergence_report(divergence, results, tracker.run_id), encoding="utf-8")
+    for file in sorted(place.iterdir()):
+        tracker.log_artifact(file, "divergence")
+    tracker.set_tags({f"jointdec.divergence.{name}": getattr(divergence, name) for name in ("step", "tensor", "cause")})
+    return divergence
 
 
 def judge_molecules(
@@ -194,12 +246,17 @@ def judge_molecules(
     return {f"generate/{name}": value for name, value in generated.metrics.items()}
 
 
-def draw_curves(results: Sequence[EpochResult], config: Config, folder: Path, tracker: Tracker) -> None:
-    """Draw losses, accuracies and gradient norms over the steps."""
+def record_curves(results: Sequence[EpochResult], config: Config, folder: Path, tracker: Tracker) -> None:
+    """Draw losses, accuracies and gradient norms over the steps, and keep them as arrays."""
+    from jointdec.reporting.curve_arrays import save_curves
     from jointdec.reporting.curves import curves_figure
 
+    save_curves(results, folder / "curves.npz")
+    tracker.log_artifact(folder / "curves.npz")
     title = f"{config.loss.name}, {config.model.name}, {config.data.name}, seed {config.seed}"
     _keep(curves_figure(results, title), "curves", folder, tracker)
+    if skipped := [step for result in results for step in result.skipped]:
+        tracker.set_tags({"jointdec.divergence.skipped": len(skipped)})
 
 
 def log_model(formulation: Formulation, config: Config, tracker: Tracker) -> None:

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from jointdec.config import Config
 from jointdec.data.dataset import Dataset, Split
 from jointdec.training.batchwise import dense_labels
-from jointdec.training.result import EpochResult
+from jointdec.training.result import EpochResult, diverged_at
 
 if TYPE_CHECKING:
     from jointdec.losses.formulation import Formulation
@@ -79,7 +79,7 @@ def _error(pattern: str, failures: Sequence[Exception]) -> Finding | None:
 
 
 def _nan(results: Sequence[EpochResult]) -> Finding | None:
-    step = next((result.diverged_at for result in results if result.diverged_at is not None), None)
+    step = diverged_at(results)
     return None if step is None else Finding("nan", f"The first value that is not finite came in step {step}.")
 
 

@@ -42,6 +42,8 @@ def verdicts(rows: Sequence[Row], model: ModelConfig, batches: Sequence[int]) ->
             Verdict("share of the floor's rate, batch 300", share_of_floor(rows, model, 300), 0.60, at_most=False)
         )
     for batch in batches:
+        cost = _over(rows, "unguarded", batch)
+        judged.append(Verdict(f"the guard against divergence, batch {batch}", cost, 1.03, at_most=True))
         loop, bare = find(rows, "steps", "loop", batch), find(rows, "steps", "bare", batch)
         ratio = float(np.median(np.divide(loop.values, bare.values))) if loop and bare else None
         judged.append(

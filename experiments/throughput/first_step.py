@@ -5,20 +5,19 @@ python first_step.py +experiment=split_loss tracking=none
 
 from __future__ import annotations
 
-from typing import NoReturn, cast
+from typing import NoReturn
 
 import jointdec.run
 from jointdec.command import command
+from jointdec.config import Config
 from jointdec.reporting.terminal import Terminal
 from jointdec.tracking import Tracker
-from jointdec.training import Training
+from jointdec.training.loop import Loop
 
 
-def first_step(training: Training, epochs: int, tracker: Tracker, terminal: Terminal) -> NoReturn:
+def first_step(config: Config, training: Loop, tracker: Tracker, terminal: Terminal) -> NoReturn:
     """Stand in for `jointdec.run.run_epochs`."""
-    from jointdec.training.program import CompiledTraining
-
-    cast(CompiledTraining, training)._run(epoch=0, steps=1)
+    training.run_steps(epoch=0, first=0, stop=1)
     print("FINISHED", flush=True)
     raise KeyboardInterrupt
 

@@ -22,13 +22,19 @@ from jointdec.losses.formulation import Formulation, Tensor
 from jointdec.models.architecture import GRAM_WIDTH, Dense, Weights, architecture, initial_weights
 
 v1 = tf.compat.v1
+BETA_1, BETA_2 = 0.9, 0.999
 Arrays = dict[str, npt.NDArray[np.floating]]
 
 
 class Tf1Graph(Formulation):
-    """A graph and its Session; what `Formulation` calls tensors are arrays here."""
+    """A graph and its Session; what `Formulation` calls tensors are arrays here.
+
+    Attributes:
+        iterations: updates taken.
+    """
 
     def __init__(self, config: Config) -> None:
+        self.iterations = 0
         self._dtype = tf.float64 if config.training.precision == "float64" else tf.float32
         self._architecture = architecture(config.model)
         weights = config.loss.weights
@@ -59,11 +65,13 @@ class Tf1Graph(Formulation):
         losses: dict[str, Tensor] = self._session.run(self._losses, feed)
         return losses
 
-    def step(self, features: npt.NDArray[np.floating], labels: Arrays) -> dict[str, float]:
-        """One step of Adam on a batch; its loss, nodes, edges and grad_norm, of before the step."""
+    def step(self, features: npt.NDArray[np.floating], labels: Arrays) -> npt.NDArray[np.floating]:
+        """One step of Adam on a batch; (4 + layers,) loss, nodes, edges, gradient norm and layers' norms before it."""
         feed = {self._features: features} | {self._labels[head]: array for head, array in labels.items()}
+        row: npt.NDArray[np.floating]
         row, _ = self._session.run([self._row, self._train], feed)
-        return {name: float(value) for name, value in row.items()}
+        self.iterations += 1
+        return row
 
     def set_live(self, model: ModelConfig, weights: Mapping[str, float]) -> None:
         """See `Formulation.set_live`."""
@@ -78,6 +86,19 @@ class Tf1Graph(Formulation):
     def set_weights(self, weights: Weights) -> None:
         """See `Formulation.set_weights`."""
         self._assign({name: weights[name] for name in self.variables})
+
+    def get_moments(self) -> dict[str, Weights]:
+        """Adam's moments m as ``first`` and v as ``second``, by the variables' names."""
+        moments: dict[str, Weights] = self._session.run(self._moments)
+        return moments
+
+    def set_optimizer(self, moments: Mapping[str, Weights], iterations: int) -> None:
+        """Set what `get_moments` returns, and the number of updates taken."""
+        self._assign({f"{group}/{name}": moments[group][name] for group in moments for name in self.variables})
+        self.iterations = iterations
+        # TensorFlow 1 keeps no number of updates, but the powers of the betas, multiplied step by step
+        powers = np.cumprod(np.tile([[BETA_1], [BETA_2]], iterations + 1), axis=1)[:, -1]
+        self._assign({"power/0": powers[0], "power/1": powers[1]})
 
     def _build(self, learning_rate: float, epsilon: float) -> None:
         self._features = v1.placeholder(self._dtype, (None, FEATURES))
@@ -94,15 +115,26 @@ class Tf1Graph(Formulation):
         self._losses = {"loss": total, **means}
 
         # a Python float would become a float32 tensor first, and decay with 0.99900001 in float64
-        rate, beta_1, beta_2, hat = np.array([learning_rate, 0.9, 0.999, epsilon])
+        rate, beta_1, beta_2, hat = np.array([learning_rate, BETA_1, BETA_2, epsilon])
         optimizer = v1.train.AdamOptimizer(rate, beta_1, beta_2, hat)
         gradients = optimizer.compute_gradients(total, list(self.variables.values()))
-        self._row = self._losses | {"grad_norm": v1.global_norm([gradient for gradient, _ in gradients])}
-        with v1.control_dependencies(list(self._row.values())):  # they are of the weights before the update
+        squares = v1.stack([v1.reduce_sum(v1.square(gradient)) for gradient, _ in gradients])
+        layers = v1.reduce_sum(v1.reshape(squares, (-1, 2)), 1)  # kernel and bias
+        norms = v1.sqrt(v1.concat([[v1.reduce_sum(layers)], layers], 0))
+        self._row = v1.concat([v1.stack([total, means["nodes"], means["edges"]]), norms], 0)
+        with v1.control_dependencies([self._row]):  # it is of the weights before the update
             self._train = optimizer.apply_gradients(gradients)
 
+        self._moments = {
+            group: {name: optimizer.get_slot(variable, slot) for name, variable in self.variables.items()}
+            for group, slot in (("first", "m"), ("second", "v"))
+        }
         known = {**self.variables, **self._settings}
-        self._values = {name: v1.placeholder(self._dtype, variable.shape) for name, variable in known.items()}
+        known |= {f"{group}/{name}": slot for group, slots in self._moments.items() for name, slot in slots.items()}
+        known |= {f"power/{number}": power for number, power in enumerate(optimizer._get_beta_accumulators())}
+        self._values = {
+            name: v1.placeholder(variable.dtype.base_dtype, variable.shape) for name, variable in known.items()
+        }
         self._assignments = {name: v1.assign(variable, self._values[name]) for name, variable in known.items()}
 
     def _decoder(self, x: Tensor) -> dict[str, Tensor]:

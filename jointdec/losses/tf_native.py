@@ -7,7 +7,7 @@ loss = mean(loss_nodes) + 2 mean(loss_edges)
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Generator, Iterator, Mapping
 
 import tensorflow as tf
 
@@ -35,28 +35,36 @@ class TfNative(Formulation):
 
     def heads(self, features: Tensor) -> dict[str, Tensor]:
         """See `Formulation.heads`."""
+        tensors = dict(self.tensors(features))
+        return {"nodes": tensors["nodes_logits"], "edges": tensors["edges_logits"]}
+
+    def tensors(self, features: Tensor) -> Iterator[tuple[str, Tensor]]:
+        """The forward pass, tensor by tensor: name and value, in the order in which they are computed.
+
+        After the Dense layer ``nodes_1`` comes ``nodes_1`` (x W + b), then ``nodes_1_leaky_relu``, and so on; the
+        product X X^T is ``edges_gram``; the last of each head are ``nodes_logits`` and ``edges_logits``.
+        """
         arch = self._architecture
         x = features
         for layer in arch.trunk:
-            x = self._dense(x, layer)
+            x = yield from self._dense(x, layer)
         nodes = edges = x
         for layer in arch.nodes[:-1]:
-            nodes = self._dense(nodes, layer)
-        nodes = self._dense(nodes, arch.nodes[-1], self._dtype)
+            nodes = yield from self._dense(nodes, layer)
+        nodes = yield from self._dense(nodes, arch.nodes[-1], self._dtype)
+        yield "nodes_logits", tf.reshape(nodes, (-1, NODES, NODE_CLASSES))
         for layer in arch.edges:
-            edges = self._dense(edges, layer)
+            edges = yield from self._dense(edges, layer)
         edges = tf.transpose(tf.reshape(edges, (-1, NODES, EDGE_CLASSES, GRAM_WIDTH)), (0, 2, 1, 3))
         # With transpose_b the gradient's two terms are summed in another order, and float32 paths part: see the tests.
         gram = tf.matmul(edges, tf.transpose(edges, (0, 1, 3, 2)))
+        yield "edges_gram", gram
         if arch.mixing:
-            flat = tf.reshape(gram, (-1, arch.mixing.inputs))
-            edges = tf.reshape(self._dense(flat, arch.mixing, self._dtype), (-1, EDGE_CLASSES, NODES, NODES))
+            mixed = yield from self._dense(tf.reshape(gram, (-1, arch.mixing.inputs)), arch.mixing, self._dtype)
+            edges = tf.reshape(mixed, (-1, EDGE_CLASSES, NODES, NODES))
         else:
             edges = self._leaky_relu(tf.cast(gram, self._dtype))
-        return {
-            "nodes": tf.reshape(nodes, (-1, NODES, NODE_CLASSES)),
-            "edges": tf.transpose(edges, (0, 2, 3, 1)),
-        }
+        yield "edges_logits", tf.transpose(edges, (0, 2, 3, 1))
 
     def loss(self, labels: dict[str, Tensor], heads: dict[str, Tensor]) -> dict[str, Tensor]:
         """See `Formulation.loss`."""
@@ -72,11 +80,16 @@ class TfNative(Formulation):
         for head, weight in weights.items():
             self._loss_weights[head].assign(weight)
 
-    def _dense(self, x: Tensor, layer: Dense, activation_dtype: tf.DType | None = None) -> Tensor:
+    def _dense(
+        self, x: Tensor, layer: Dense, activation_dtype: tf.DType | None = None
+    ) -> Generator[tuple[str, Tensor], None, Tensor]:
         kernel = tf.cast(self.variables[f"{layer.name}/kernel"], self._compute)
         bias = tf.cast(self.variables[f"{layer.name}/bias"], self._compute)
         x = tf.matmul(tf.cast(x, self._compute), kernel) + bias
-        return self._leaky_relu(tf.cast(x, activation_dtype or self._compute))
+        yield layer.name, x
+        x = self._leaky_relu(tf.cast(x, activation_dtype or self._compute))
+        yield f"{layer.name}_leaky_relu", x
+        return x
 
     def _leaky_relu(self, x: Tensor) -> Tensor:
         return tf.where(x > 0, x, tf.cast(self._alpha, x.dtype) * x)

@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
-from jointdec.training.result import EpochResult
+from jointdec.training.result import EpochResult, diverged_at
 
 Values = npt.NDArray[np.float64]
 
@@ -98,14 +98,15 @@ class _Curves:
         lengths = [len(result.steps["loss"]) for result in results]
         self.step = np.concatenate([r.first_step + np.arange(n) for r, n in zip(results, lengths, strict=True)])
         self.epoch_end = np.array([r.first_step + n for r, n in zip(results, lengths, strict=True)])
-        self.steps = {name: _finite(np.concatenate([r.steps[name] for r in results])) for name in results[0].steps}
-        self.val = {name: _finite(np.array([r.val[name] for r in results])) for name in results[0].val}
+        self.steps = {name: finite(np.concatenate([r.steps[name] for r in results])) for name in results[0].steps}
+        self.val = {name: finite(np.array([r.val[name] for r in results])) for name in results[0].val}
         self.window = len(self.step) // 200 * 2 + 1
         every = -(-len(results) // MARKERS)
         self.markevery = ((len(results) - 1) % every, every)  # the last epoch has its marker
 
 
-def _finite(values: Values) -> Values:
+def finite(values: Values) -> Values:
+    """The values, with NaN for everything that is not finite."""
     return np.where(np.isfinite(values), values, np.nan)
 
 
@@ -116,13 +117,7 @@ def _draw_losses(axes: Any, curves: _Curves) -> None:  # noqa: ANN401 (matplotli
         axes.plot(curves.step, smooth(curves.steps[name], curves.window), linewidth=1.6, **line)
         _draw_validation(axes, curves, name, style)
     axes.set_ylabel("loss")
-    everything = np.concatenate([part[name] for part in (curves.steps, curves.val) for name in LOSSES])
-    everything = everything[np.isfinite(everything)]
-    if everything.size and everything.min() > 0:
-        _set_log(axes, everything)
-    elif everything.size and np.abs(everything).max() > LINEAR_UP_TO:
-        axes.set_yscale("symlog", linthresh=1)
-        axes.set_ylabel("loss (linear from -1 to 1)")
+    set_loss_scale(axes, np.concatenate([part[name] for part in (curves.steps, curves.val) for name in LOSSES]))
     window = f"mean of {curves.window} steps" if curves.window > 1 else "each step"
     _legend_beside(axes, LOSSES, f"line: training,\n{window}\nmarker: validation")
 
@@ -140,8 +135,23 @@ def _draw_norms(axes: Any, curves: _Curves) -> None:  # noqa: ANN401
     axes.plot(curves.step, norms, color=BLACK, linewidth=0.5, alpha=0.3)
     axes.plot(curves.step, smooth(norms, curves.window), color=BLACK, linewidth=1.6)
     axes.set_ylabel("gradient's 2-norm")
-    if (norms > 0).any():
-        _set_log(axes, norms[norms > 0])
+    set_positive_log(axes, norms)
+
+
+def set_loss_scale(axes: Any, losses: Values) -> None:  # noqa: ANN401
+    """A log axis where all finite losses are positive, a symmetric one where they are large and of both signs."""
+    kept = losses[np.isfinite(losses)]
+    if kept.size and kept.min() > 0:
+        _set_log(axes, kept)
+    elif kept.size and np.abs(kept).max() > LINEAR_UP_TO:
+        axes.set_yscale("symlog", linthresh=1)
+        axes.set_ylabel(f"{axes.get_ylabel()} (linear from -1 to 1)")
+
+
+def set_positive_log(axes: Any, values: Values) -> None:  # noqa: ANN401
+    """A log axis where there is a positive value; zeros leave a gap."""
+    if (values > 0).any():
+        _set_log(axes, values[values > 0])
 
 
 def _set_log(axes: Any, positive: Values) -> None:  # noqa: ANN401
@@ -194,14 +204,18 @@ def _add_epoch_axis(axes: Any, results: Sequence[EpochResult]) -> None:  # noqa:
 
 
 def _mark_divergence(panels: Sequence[Any], results: Sequence[EpochResult]) -> None:
-    step = next((r.diverged_at for r in results if r.diverged_at is not None), None)
-    if step is None:
-        return
+    step = diverged_at(results)
+    if step is not None:
+        mark_step(panels, step, f"diverged at step {step}")
+
+
+def mark_step(panels: Sequence[Any], step: int, text: str) -> None:
+    """A dotted line at the step in every panel, and the text above the first."""
     for axes in panels:
         axes.axvline(step, color=BLACK, linestyle=":", linewidth=1.5)
     left, right = panels[0].get_xlim()
     panels[0].annotate(
-        f"diverged at step {step}",
+        text,
         (step, 1),
         xytext=(0, 3),
         xycoords=("data", "axes fraction"),

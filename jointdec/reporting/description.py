@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from jointdec.config import Config
 from jointdec.data.check import LABEL_EFFECT
 from jointdec.data.dataset import Dataset
-from jointdec.specimens import Finding
+from jointdec.reporting.findings import Findings
 from jointdec.training.result import EpochResult
 
 FORMULATIONS = {
@@ -29,9 +29,9 @@ def description(  # noqa: PLR0913, PLR0917 (all that a run knows)
     outcome: str,
     results: Sequence[EpochResult],
     final: Mapping[str, float],
-    finding: Finding | None = None,
+    findings: Findings,
 ) -> str:
-    """Markdown: what was trained on what, how it ended, and of a specimen why it is wrong."""
+    """Markdown: what was trained on what, how it ended and why, and of a specimen why it is wrong."""
     weights, training = config.loss.weights, config.training
     lines = [
         f"**{config.loss.name}** on **{dataset.name}**: {FORMULATIONS[config.loss.name]}.",
@@ -43,14 +43,16 @@ def description(  # noqa: PLR0913, PLR0917 (all that a run knows)
     if dataset.label_warning:
         lines += ["", f"**Warning**: {dataset.label_warning} {LABEL_EFFECT}"]
     lines += ["", f"Outcome: **{outcome}** after {len(results)} of {training.epochs} epochs."]
-    if results and results[-1].diverged_at is not None:
-        lines += ["", f"The first value that is not finite came in step {results[-1].diverged_at}."]
+    for sentence in findings.sentences:
+        lines += ["", sentence]
     if config.specimen:
         lines += [
             "",
             f"A **specimen**, kept because it is wrong. {config.specimen.did}",
             "",
-            f"Found ({finding.kind}): {finding.evidence}" if finding else "Found nothing of what it declares.",
+            f"Found ({found.kind}): {found.evidence}"
+            if (found := findings.specimen)
+            else "Found nothing of what it declares.",
             "",
             config.specimen.happens,
             "",

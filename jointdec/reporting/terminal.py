@@ -6,6 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import (
@@ -23,12 +25,14 @@ from rich.table import Table
 from jointdec.config import Config, SpecimenConfig
 from jointdec.data.check import LABEL_EFFECT
 from jointdec.data.dataset import Dataset
+from jointdec.divergence.record import Divergence
 from jointdec.specimens import Finding
-from jointdec.training.result import EpochResult
+from jointdec.training.result import STEP_METRICS, EpochResult
 
 BARS = (BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
 ROWS = ("loss", "nodes", "edges", "node_accuracy", "edge_accuracy", "exact")
 EXAMPLES = 3  # of the records that were skipped
+FIRST_STEPS = 5  # in a table of steps
 
 
 class Terminal:
@@ -113,6 +117,27 @@ class Terminal:
         facts = {"found": found, "the code": specimen.did, "why": specimen.happens, "instead": specimen.instead}
         for name, fact in facts.items():
             self._console.print(f"[bold]{name:12}[/] {escape(fact)}")
+
+    def explain_divergence(self, divergence: Divergence, run_id: str | None) -> None:
+        """What went NaN or Inf, why, and what to do about it."""
+        facts = {
+            "diverged": f"in step {divergence.step}; first not finite: {divergence.tensor}. {divergence.where}",
+            "cause": f"{divergence.cause}. {divergence.evidence}",
+            "try": divergence.remedy,
+        }
+        if run_id:
+            facts["replay"] = f"python -m jointdec.replay {run_id} {divergence.override}".rstrip()
+        for name, fact in facts.items():
+            self._console.print(f"[bold]{name:12}[/] {escape(fact)}", soft_wrap=name == "replay")
+
+    def steps(self, first: int, rows: npt.NDArray[np.floating]) -> None:
+        """Losses and gradient norm of some steps, (steps, 4 or more) STEP_METRICS: the first ones and the last."""
+        table = Table("step", *STEP_METRICS)
+        shown = list(range(min(FIRST_STEPS, len(rows))))
+        shown += [len(rows) - 1] if len(rows) > FIRST_STEPS else []
+        for step in shown:
+            table.add_row(str(first + step), *(f"{value:.4g}" for value in rows[step, : len(STEP_METRICS)]))
+        self._console.print(table)
 
     def farewell(self, outcome: str, folder: Path, where: str) -> None:
         """How it ended, and where everything is."""

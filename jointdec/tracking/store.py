@@ -59,6 +59,28 @@ def open_store(uri: str, experiment: str) -> tuple[MlflowClient, str]:
         raise _cannot_use(uri, str(error)) from error
 
 
+def connect(uri: str) -> MlflowClient:
+    """A client of a store that is there already.
+
+    Args:
+        uri: an absolute tracking URI, from `jointdec.tracking.uri.resolve_uri`.
+
+    Raises:
+        UserError: there is none, or it cannot be used.
+    """
+    try:
+        if scheme_of(uri) in SERVERS:
+            _ask_server(uri)
+        elif scheme_of(uri) == "sqlite":
+            if not sqlite_path(uri).is_file():
+                raise _cannot_use(uri, "there is no such file")
+        else:
+            _ask_database(uri)
+        return MlflowClient(uri)
+    except (MlflowException, SQLAlchemyError, ImportError, OSError) as error:
+        raise _cannot_use(uri, str(error)) from error
+
+
 def _open(uri: str, experiment: str, artifacts: Path | None) -> tuple[MlflowClient, str]:
     client = MlflowClient(uri)
     found = client.get_experiment_by_name(experiment)

@@ -24,32 +24,34 @@ class Adam:
         variables: tf.Variables, all of one dtype.
         learning_rate: initial value of the attribute ``learning_rate``, a tf.Variable.
         epsilon: added to sqrt(v).
+
+    Attributes:
+        first, second: the moments m and v, a tf.Variable for each variable.
+        iterations: updates taken, a tf.Variable.
     """
 
     def __init__(self, variables: Sequence[Any], learning_rate: float, epsilon: float) -> None:
         self._variables = list(variables)
         dtype = self._variables[0].dtype
-        self._first = [tf.Variable(tf.zeros_like(v)) for v in self._variables]
-        self._second = [tf.Variable(tf.zeros_like(v)) for v in self._variables]
-        self._iterations = tf.Variable(0, dtype=tf.int64)
+        self.first = [tf.Variable(tf.zeros_like(v)) for v in self._variables]
+        self.second = [tf.Variable(tf.zeros_like(v)) for v in self._variables]
+        self.iterations = tf.Variable(0, dtype=tf.int64)
         self._epsilon = epsilon
         self.learning_rate = tf.Variable(learning_rate, dtype=dtype)
 
     def apply(self, gradients: Sequence[Any], keep: Any = None) -> None:  # noqa: ANN401 (a tensor)
         """Take one step; where the scalar boolean ``keep`` is given and false, change nothing."""
-        t = self._iterations + 1
+        t = self.iterations + 1
         power = tf.cast(t, self.learning_rate.dtype)
         rate = self.learning_rate * tf.sqrt(1 - BETA_2**power) / (1 - BETA_1**power)
 
         def assign(variable: Any, value: Any) -> None:  # noqa: ANN401 (TensorFlow has no types)
             variable.assign(value if keep is None else tf.where(keep, value, variable))
 
-        for variable, first, second, gradient in zip(
-            self._variables, self._first, self._second, gradients, strict=True
-        ):
+        for variable, first, second, gradient in zip(self._variables, self.first, self.second, gradients, strict=True):
             m = first + (1 - BETA_1) * (gradient - first)
             v = second + (1 - BETA_2) * (tf.square(gradient) - second)
             assign(variable, variable - rate * m / (tf.sqrt(v) + self._epsilon))
             assign(first, m)
             assign(second, v)
-        assign(self._iterations, t)
+        assign(self.iterations, t)

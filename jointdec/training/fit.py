@@ -17,110 +17,160 @@ from jointdec.config import Config
 from jointdec.data.dataset import Dataset, Split
 from jointdec.losses.keras_formulation import KerasFormulation
 from jointdec.training.batchwise import dense_labels, evaluate_batchwise
+from jointdec.training.loop import Loop, Rows
 from jointdec.training.order import batch_order
-from jointdec.training.result import STEP_METRICS, EpochResult, training_means
+from jointdec.training.state import State
 
 
-class FitTraining:
-    """Trains a Keras formulation, an epoch a call.
+class FitTraining(Loop):
+    """Trains a Keras formulation, an epoch a call. The first epoch compiles."""
 
-    Attributes:
-        compile_seconds: what the first epoch took beyond the median of its steps; 0 before it.
-    """
+    withholds = False  # a callback sees the step after it was taken
 
     def __init__(self, config: Config, formulation: KerasFormulation, dataset: Dataset) -> None:
-        self._formulation, self._config, self._dataset = formulation, config, dataset
+        super().__init__(config, dataset)
+        self._formulation = formulation
         self._labels = dense_labels(dataset.train)
         # Keras turns a Python float into a float32 tensor first: in float64 its Adam would decay with 0.99900001
         number = np.float64 if config.training.precision == "float64" else float
-        adam = RecordedAdam(
+        self._adam = RecordedAdam(
             config.optimizer.learning_rate,
             beta_1=number(0.9),
             beta_2=number(0.999),
             epsilon=config.optimizer.epsilon,
         )
-        half = config.training.precision == "float16"
-        optimizer = keras.optimizers.LossScaleOptimizer(adam) if half else adam
+        self._loss_scale = keras.optimizers.LossScaleOptimizer(self._adam) if _is_half(config) else None
         # Torch is left eager: there "jit" is a C++ compiler at run time, which Keras does not ask for by itself either
         jit = config.training.jit and keras.backend.backend() != "torch"
+        optimizer = self._loss_scale or self._adam
         formulation.compile_model(optimizer=optimizer, jit_compile=jit, auto_scale_loss=False)
-        self._curves = _Curves(adam)
-        self.compile_seconds = 0.0
+        optimizer.build(formulation.model.trainable_variables)
+        trained = [id(variable) for variable in formulation.model.trainable_variables]
+        self._places = [trained.index(id(variable)) for variable in formulation.variables.values()]
+        self._curves = _Curves(self._adam, self._places, self.stops)
 
-    def run_epoch(self, epoch: int) -> EpochResult:
-        """Train on every molecule once, in the order of (seed, epoch), then evaluate the validation split."""
-        train, batch_size = self._dataset.train, self._config.training.batch_size
-        order = batch_order(self._config.seed, epoch, len(train))
+    def run_steps(self, epoch: int, first: int, stop: int) -> Rows:
+        """See `Loop.run_steps`."""
+        train, size = self._dataset.train, self._batch_size
+        batches = batch_order(self._seed, epoch, self._size)[first * size : stop * size]
+        if not len(batches):
+            return self._curves.taken([])
         start = time.perf_counter()
         self._formulation.model.fit(
-            train.features[order],
-            {head: labels[order] for head, labels in self._labels.items()},
-            batch_size=batch_size,
+            train.features[batches],
+            {head: labels[batches] for head, labels in self._labels.items()},
+            batch_size=size,
             initial_epoch=epoch,
             epochs=epoch + 1,
             shuffle=False,
             verbose=0,
             callbacks=[self._curves],
         )
-        seconds = time.perf_counter() - start
-        rows = np.array(self._curves.rows, dtype=np.float64)
-        if not self.compile_seconds:
-            steady = len(rows) * float(np.median(np.diff(self._curves.ended, prepend=start)))
-            seconds, self.compile_seconds = steady, seconds - steady
-        steps = dict(zip(STEP_METRICS, rows.T, strict=True))
-        return EpochResult(
-            epoch=epoch,
-            first_step=epoch * len(rows),
-            steps=steps,
-            train=training_means(steps, len(train), batch_size),
-            val=self.evaluate(self._dataset.val),
-            seconds=seconds,
-        )
+        if not self.compile_seconds:  # what the first epoch took beyond the median of its steps
+            ended = self._curves.ended
+            steady = len(ended) * float(np.median(np.diff(ended, prepend=start)))
+            self.compile_seconds = time.perf_counter() - start - steady
+        return self._curves.taken(self._curves.rows)
 
     def evaluate(self, split: Split) -> dict[str, float]:
-        """Means over a split: loss, nodes, edges, node_accuracy, edge_accuracy, exact."""
+        """See `Loop.evaluate`."""
         return evaluate_batchwise(
             self._formulation, split, ops.convert_to_tensor, lambda value: float(ops.convert_to_numpy(value))
         )
 
+    def state(self) -> State:
+        """See `Loop.state`."""
+        names = self._formulation.variables
+        first, second = (
+            {name: np.array(group[place]) for name, place in zip(names, self._places, strict=True)}
+            for group in (self._adam.momentums, self._adam.velocities)
+        )
+        scale = None
+        if self._loss_scale:
+            scale = _number(self._loss_scale.dynamic_scale), int(_number(self._loss_scale.step_counter))
+        return State(self._formulation.get_weights(), first, second, int(_number(self._adam.iterations)), scale)
+
+    def restore(self, state: State) -> None:
+        """See `Loop.restore`."""
+        self._formulation.set_weights(state.weights)
+        for group, values in ((self._adam.momentums, state.first), (self._adam.velocities, state.second)):
+            for name, place in zip(self._formulation.variables, self._places, strict=True):
+                group[place].assign(values[name])
+        self._adam.iterations.assign(state.iterations)
+        if self._loss_scale and state.loss_scale:
+            self._loss_scale.dynamic_scale.assign(state.loss_scale[0])
+            self._loss_scale.step_counter.assign(state.loss_scale[1])
+
 
 class RecordedAdam(keras.optimizers.Adam):  # type: ignore[misc]  # Keras ships no types
-    """Keras's Adam, which also writes down the 2-norm of the gradient that it applied last."""
+    """Keras's Adam, which also writes down each variable's squared 2-norm of the gradient that it applied last."""
 
     def build(self, variables: list[keras.Variable]) -> None:
         """Make the state for these variables."""
         if not self.built:
-            self.grad_norm = keras.Variable(0.0, trainable=False, dtype=variables[0].dtype, name="grad_norm")
-            self._track_variable(self.grad_norm)
+            options = {"trainable": False, "dtype": variables[0].dtype, "name": "squared_norms"}
+            self.squared_norms = keras.Variable(np.zeros(len(variables)), **options)
+            self._track_variable(self.squared_norms)
         super().build(variables)
+
+    @property
+    def momentums(self) -> list[keras.Variable]:
+        """Adam's m, in the order of the variables."""
+        momentums: list[keras.Variable] = self._momentums
+        return momentums
+
+    @property
+    def velocities(self) -> list[keras.Variable]:
+        """Adam's v, in the order of the variables."""
+        velocities: list[keras.Variable] = self._velocities
+        return velocities
 
     def apply(self, grads: list[Any], trainable_variables: list[keras.Variable] | None = None) -> Any:  # noqa: ANN401 (Keras's own signature)
         """Take one step."""
         if trainable_variables is not None:
             self.build(trainable_variables)
-        self.grad_norm.assign(ops.sqrt(sum(ops.sum(ops.square(gradient)) for gradient in grads)))
+        self.squared_norms.assign(ops.stack([ops.sum(ops.square(gradient)) for gradient in grads]))
         return super().apply(grads, trainable_variables)
 
 
 class _Curves(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ships no types
-    """Collects an epoch's rows of STEP_METRICS."""
+    """Collects the rows of the steps, and ends ``fit`` at a bad one."""
 
-    def __init__(self, adam: RecordedAdam) -> None:
+    def __init__(self, adam: RecordedAdam, places: list[int], stops: bool) -> None:
         super().__init__()
-        self._adam, self._updates = adam, 0
+        self._adam, self._places, self._stops = adam, places, stops
         self.rows: list[list[float]] = []
         self.ended: list[float] = []  # seconds
 
+    def taken(self, rows: list[list[float]]) -> Rows:
+        """The rows as an array, also if there are none."""
+        return np.array(rows, np.float64).reshape(len(rows), 4 + len(self._places) // 2)
+
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Forget the epoch before."""
+        """Forget the steps before."""
         self.rows, self.ended = [], []
+        _ = self.model  # on JAX, reading it brings the optimizer's variables up to date
+        self._updates = int(_number(self._adam.iterations))
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         """Note one step."""
         assert logs is not None
-        _ = self.model  # on JAX, reading it brings the optimizer's variables up to date
-        updates = int(ops.convert_to_numpy(self._adam.iterations))
-        norm = float(ops.convert_to_numpy(self._adam.grad_norm)) if updates > self._updates else 0.0
+        _ = self.model
+        updates = int(_number(self._adam.iterations))
+        squares = ops.convert_to_numpy(self._adam.squared_norms)[self._places] * (updates > self._updates)
         self._updates = updates
-        self.rows.append([float(logs[f"step_{name}"]) for name in ("loss", "nodes", "edges")] + [norm])
+        layers = squares.reshape(-1, 2).sum(1)  # kernel and bias
+        losses = [float(logs[f"step_{name}"]) for name in ("loss", "nodes", "edges")]
+        row = [*losses, *np.sqrt([layers.sum(), *layers]).tolist()]
+        self.rows.append(row)
         self.ended.append(time.perf_counter())
+        if self._stops and not np.isfinite(row).all():
+            self.model.stop_training = True
+
+
+def _is_half(config: Config) -> bool:
+    return config.training.precision == "float16"
+
+
+def _number(variable: keras.Variable) -> float:
+    return float(ops.convert_to_numpy(variable))

@@ -42,3 +42,12 @@ class LossScale:
         self._scale.assign(tf.where(finite, grown, tf.maximum(self._scale / 2, 1)))
         self._good_steps.assign(tf.where(good >= GROWTH_STEPS, 0, good))
         return overflow
+
+    def state(self) -> tuple[float, int]:
+        """The scale, and the good steps since it last changed."""
+        return float(self._scale.numpy()), int(self._good_steps.numpy())
+
+    def restore(self, state: tuple[float, int]) -> None:
+        """Go back to what `state` returned."""
+        self._scale.assign(state[0])
+        self._good_steps.assign(state[1])

@@ -1,9 +1,12 @@
 """``training=compiled``: an epoch is ONE XLA program, from shuffled indices to per-step curves.
 
 The data lie on the device as floats and integer labels. A while loop gathers a batch, one-hots its labels, runs
-forward, backward and Adam, and writes down the step's losses and gradient norm; Python waits outside. The last,
+forward, backward and Adam, and writes down the step's losses and gradient norms; Python waits outside. The last,
 incomplete batch is a second loop body with its own static size in the same program, so that every molecule
 counts once an epoch and the mean is over the batch's true size, as in Keras's ``fit``.
+
+The guard against divergence is part of it: the losses and the squared norm of each variable's gradient, which the
+curves need anyway, say whether a step is finite; if not, its update is withheld and the loop ends.
 """
 
 from __future__ import annotations
@@ -12,6 +15,7 @@ import time
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import tensorflow as tf
 
 from jointdec.config import Config
@@ -19,82 +23,106 @@ from jointdec.data.dataset import Dataset, Split
 from jointdec.losses.formulation import Formulation
 from jointdec.training.adam import Adam
 from jointdec.training.evaluation import Arrays, Evaluation, on_device
+from jointdec.training.loop import Loop
 from jointdec.training.loss_scale import LossScale
 from jointdec.training.order import batch_order
-from jointdec.training.result import STEP_METRICS, EpochResult, training_means
+from jointdec.training.result import STEP_METRICS
+from jointdec.training.state import State
 
 Tensor = Any  # TensorFlow has no types
 
 
-class CompiledTraining:
-    """Trains a formulation, an epoch a call. The constructor compiles.
+class CompiledTraining(Loop):
+    """Trains a formulation, an epoch a call. The constructor compiles."""
 
-    Attributes:
-        compile_seconds: wall time that the compilation took.
-    """
+    withholds = True
 
     def __init__(self, config: Config, formulation: Formulation, dataset: Dataset) -> None:
+        super().__init__(config, dataset)
         self._formulation = formulation
-        self._seed, self._batch_size = config.seed, config.training.batch_size
         self._dtype = tf.float64 if config.training.precision == "float64" else tf.float32
         self._variables = list(formulation.variables.values())
         self._adam = Adam(self._variables, config.optimizer.learning_rate, config.optimizer.epsilon)
         self._loss_scale = LossScale() if config.training.precision == "float16" else None
         self._train, self._val = on_device(dataset.train, self._dtype), on_device(dataset.val, self._dtype)
-        self._size = len(dataset.train)
-        self._steps = -(-self._size // self._batch_size)
         self._program = tf.function(self._epoch, jit_compile=config.training.jit, autograph=False)
         self._evaluation = Evaluation(formulation, config.training.jit)
         start = time.perf_counter()
-        self._run(epoch=0, steps=0)
+        self.run_steps(epoch=0, first=0, stop=0)
         self._evaluation(self._val)
         self.compile_seconds = time.perf_counter() - start
 
-    def run_epoch(self, epoch: int) -> EpochResult:
-        """Train on every molecule once, in the order of (seed, epoch), then evaluate the validation split."""
-        start = time.perf_counter()
-        curves = self._run(epoch, self._steps)
-        seconds = time.perf_counter() - start
-        steps = dict(zip(STEP_METRICS, curves.astype(np.float64).T, strict=True))
-        return EpochResult(
-            epoch=epoch,
-            first_step=epoch * self._steps,
-            steps=steps,
-            train=training_means(steps, self._size, self._batch_size),
-            val=self._evaluation(self._val),
-            seconds=seconds,
-        )
+    def run_steps(self, epoch: int, first: int, stop: int) -> npt.NDArray[np.floating]:
+        """See `Loop.run_steps`."""
+        order = tf.constant(batch_order(self._seed, epoch, self._size))
+        curves, reached, sound = self._program(*self._train, order, tf.constant(first), tf.constant(stop))
+        self._sound = bool(sound)
+        rows: npt.NDArray[np.floating] = curves.numpy()[first : int(reached)]
+        return rows
 
     def evaluate(self, split: Split) -> dict[str, float]:
-        """Means over a split: loss, nodes, edges, node_accuracy, edge_accuracy, exact."""
-        return self._evaluation(on_device(split, self._dtype))
+        """See `Loop.evaluate`."""
+        return self._evaluation(self._val if split is self._dataset.val else on_device(split, self._dtype))
 
-    def _run(self, epoch: int, steps: int) -> Any:  # noqa: ANN401 (a numpy array, for all mypy knows of TensorFlow)
-        order = tf.constant(batch_order(self._seed, epoch, self._size))
-        return self._program(*self._train, order, tf.constant(steps)).numpy()
+    def sound(self) -> bool:
+        """See `Loop.sound`: as the last steps left it."""
+        return self._sound
 
-    def _epoch(self, features: Tensor, nodes: Tensor, edges: Tensor, order: Tensor, stop: Tensor) -> Tensor:
-        """The program: curves (steps, 4) of STEP_METRICS; steps from ``stop`` on are not taken, their rows 0.
+    def state(self) -> State:
+        """See `Loop.state`. The arrays are tensors on the device: a variable's next value does not overwrite them."""
+        weights, first, second = (
+            {name: tf.identity(variable) for name, variable in zip(self._formulation.variables, group, strict=True)}
+            for group in (self._variables, self._adam.first, self._adam.second)
+        )
+        scale = self._loss_scale.state() if self._loss_scale else None
+        return State(weights, first, second, int(self._adam.iterations.numpy()), scale)
 
-        A first call with ``stop`` = 0 compiles without training.
+    def restore(self, state: State) -> None:
+        """See `Loop.restore`."""
+        self._formulation.set_weights(state.weights)
+        for variables, values in ((self._adam.first, state.first), (self._adam.second, state.second)):
+            for name, variable in zip(self._formulation.variables, variables, strict=True):
+                variable.assign(values[name])
+        self._adam.iterations.assign(state.iterations)
+        if self._loss_scale and state.loss_scale:
+            self._loss_scale.restore(state.loss_scale)
+
+    def _epoch(  # noqa: PLR0913, PLR0917 (the data, and which steps)
+        self, features: Tensor, nodes: Tensor, edges: Tensor, order: Tensor, first: Tensor, stop: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """The program: steps ``first`` to before ``stop``. A first call with ``stop`` = 0 compiles without training.
+
+        Returns:
+            curves (steps, 4 + layers), whose rows outside of the steps taken are 0; the step reached; whether all
+            weights are finite.
         """
         data = Arrays(features, nodes, edges)
         full, rest = divmod(self._size, self._batch_size)
-        state = (tf.constant(0), tf.zeros((self._steps, len(STEP_METRICS)), self._dtype))
+        curves = tf.zeros((self._steps, len(STEP_METRICS) + len(self._layers)), self._dtype)
+        state = (first, curves, tf.constant(True))
         for size, limit in ((self._batch_size, full), (rest, self._steps)):
             if size == 0 or limit == 0:
                 continue
 
-            def body(step: Tensor, curves: Tensor, size: int = size) -> tuple[Tensor, Tensor]:
+            def body(step: Tensor, curves: Tensor, _: Tensor, size: int = size) -> tuple[Tensor, Tensor, Tensor]:
                 batch = data.rows(tf.slice(order, [step * self._batch_size], [size]))
-                row = self._step(batch)
-                return step + 1, tf.tensor_scatter_nd_update(curves, [[step]], [row])
+                row, finite = self._step(batch)
+                return step + 1, tf.tensor_scatter_nd_update(curves, [[step]], [row]), finite
 
-            state = tf.while_loop(lambda step, _, limit=limit: step < tf.minimum(stop, limit), body, state)
-        return state[1]
+            def goes_on(step: Tensor, _: Tensor, finite: Tensor, limit: int = limit) -> Tensor:
+                return (step < tf.minimum(stop, limit)) & (finite if self.stops else True)
 
-    def _step(self, batch: Arrays) -> Tensor:
-        """One optimizer step; the batch's STEP_METRICS, (4,)."""
+            state = tf.while_loop(goes_on, body, state)
+        sound = tf.reduce_all([tf.reduce_all(tf.math.is_finite(variable)) for variable in self._variables])
+        return state[1], state[0], sound
+
+    def _step(self, batch: Arrays) -> tuple[Tensor, Tensor]:
+        """One optimizer step.
+
+        Returns:
+            The batch's STEP_METRICS and layers' gradient norms, (4 + layers,); and whether they are finite. If not,
+            the update is withheld, unless the loop is not to stop there.
+        """
         with tf.GradientTape() as tape:
             heads = self._formulation.heads(batch.features)
             losses = self._formulation.loss(batch.labels(heads), heads)
@@ -102,11 +130,17 @@ class CompiledTraining:
         gradients = tape.gradient(objective, self._variables)
         if self._loss_scale:
             gradients = self._loss_scale.unscale(gradients)
-        norm = tf.sqrt(tf.add_n([tf.reduce_sum(tf.square(gradient)) for gradient in gradients]))
+        squares = tf.stack([tf.reduce_sum(tf.square(gradient)) for gradient in gradients])
+        layers = tf.reduce_sum(tf.reshape(squares, (-1, 2)), 1)  # kernel and bias
+        norms = tf.sqrt(tf.concat([[tf.reduce_sum(layers)], layers], 0))
+        applied = tf.math.is_finite(norms[0])
         if self._loss_scale:
-            overflow = self._loss_scale.adjust(tf.math.is_finite(norm))
-            self._adam.apply(gradients, keep=~overflow)
-            norm = tf.where(overflow, tf.zeros_like(norm), norm)  # no update was made
+            overflow = self._loss_scale.adjust(applied)
+            norms = tf.where(overflow, tf.zeros_like(norms), norms)  # no update was made, and none is missing
+        row = tf.concat([tf.stack([losses["loss"], losses["nodes"], losses["edges"]]), norms], 0)
+        finite = tf.reduce_all(tf.math.is_finite(row))
+        if self.stops:
+            self._adam.apply(gradients, keep=finite & applied)
         else:
-            self._adam.apply(gradients)
-        return tf.stack([losses["loss"], losses["nodes"], losses["edges"], norm])
+            self._adam.apply(gradients, keep=applied if self._loss_scale else None)
+        return row, finite

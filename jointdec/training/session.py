@@ -5,48 +5,50 @@ The batches and their order are those of the other loops; the last, incomplete b
 
 from __future__ import annotations
 
-import time
-
 import numpy as np
 
 from jointdec.config import Config
 from jointdec.data.dataset import Dataset, Split
 from jointdec.losses.tf1_graph import Tf1Graph
 from jointdec.training.batchwise import dense_labels, evaluate_batchwise
+from jointdec.training.loop import Loop, Rows
 from jointdec.training.order import batch_order
-from jointdec.training.result import STEP_METRICS, EpochResult, training_means
+from jointdec.training.result import STEP_METRICS
+from jointdec.training.state import State
 
 
-class SessionTraining:
+class SessionTraining(Loop):
     """Trains a `Tf1Graph`, an epoch a call. Nothing is compiled."""
 
-    compile_seconds = 0.0
+    withholds = False  # one Session.run gives the losses and takes the step
 
     def __init__(self, config: Config, formulation: Tf1Graph, dataset: Dataset) -> None:
-        self._formulation, self._dataset = formulation, dataset
-        self._seed, self._batch_size = config.seed, config.training.batch_size
+        super().__init__(config, dataset)
+        self._formulation = formulation
         self._labels = dense_labels(dataset.train)
 
-    def run_epoch(self, epoch: int) -> EpochResult:
-        """Train on every molecule once, in the order of (seed, epoch), then evaluate the validation split."""
-        train, rows = self._dataset.train, []
-        order = batch_order(self._seed, epoch, len(train))
-        start = time.perf_counter()
-        for first in range(0, len(train), self._batch_size):
-            batch = order[first : first + self._batch_size]
+    def run_steps(self, epoch: int, first: int, stop: int) -> Rows:
+        """See `Loop.run_steps`."""
+        rows = np.empty((stop - first, len(STEP_METRICS) + len(self._layers)))
+        order = batch_order(self._seed, epoch, self._size)
+        for step in range(first, stop):
+            batch = order[step * self._batch_size : (step + 1) * self._batch_size]
             labels = {head: array[batch] for head, array in self._labels.items()}
-            rows.append(self._formulation.step(train.features[batch], labels))
-        seconds = time.perf_counter() - start
-        steps = {name: np.array([row[name] for row in rows]) for name in STEP_METRICS}
-        return EpochResult(
-            epoch=epoch,
-            first_step=epoch * len(rows),
-            steps=steps,
-            train=training_means(steps, len(train), self._batch_size),
-            val=self.evaluate(self._dataset.val),
-            seconds=seconds,
-        )
+            rows[step - first] = self._formulation.step(self._dataset.train.features[batch], labels)
+            if self.stops and not np.isfinite(rows[step - first]).all():
+                return rows[: step - first + 1]
+        return rows
 
     def evaluate(self, split: Split) -> dict[str, float]:
-        """Means over a split: loss, nodes, edges, node_accuracy, edge_accuracy, exact."""
+        """See `Loop.evaluate`."""
         return evaluate_batchwise(self._formulation, split, lambda array, dtype: array.astype(dtype), float)
+
+    def state(self) -> State:
+        """See `Loop.state`."""
+        moments = self._formulation.get_moments()
+        return State(self._formulation.get_weights(), moments["first"], moments["second"], self._formulation.iterations)
+
+    def restore(self, state: State) -> None:
+        """See `Loop.restore`."""
+        self._formulation.set_weights(state.weights)
+        self._formulation.set_optimizer({"first": state.first, "second": state.second}, state.iterations)

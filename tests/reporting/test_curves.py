@@ -28,7 +28,9 @@ def run(epochs=3, first_epoch=0, **replaced):
         val = {name: float(steps[name][-1]) for name in ("loss", "nodes", "edges")}
         val |= {"node_accuracy": 0.6 + 0.1 * epoch, "edge_accuracy": 0.8, "exact": 0.05 * epoch}
         number = first_epoch + epoch
-        results.append(EpochResult(number, number * STEPS, steps, {}, val, 1.0))
+        bad = np.flatnonzero(~np.isfinite(np.stack(list(steps.values()))).all(0))
+        diverged_at = number * STEPS + int(bad[0]) if len(bad) else None
+        results.append(EpochResult(number, number * STEPS, steps, {}, val, 1.0, diverged_at=diverged_at))
     return results
 
 

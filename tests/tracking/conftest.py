@@ -36,7 +36,7 @@ def make_config(request, store_uri):
             model=ModelConfig("two_tower", alpha=0.2, trunk=[], tower=[128, 256], mixing=True),
             loss=LossConfig("split", WeightsConfig(nodes=1.0, edges=2.0)),
             optimizer=OptimizerConfig("adam", learning_rate=1e-3, epsilon=1e-8),
-            training=TrainingConfig("compiled", epochs=2, batch_size=4, precision="float32", jit=True),
+            training=TrainingConfig("compiled", 2, 4, "float32", True, "stop", 10, "warn"),
             tracking=TrackingConfig(name, uri, experiment=request.node.name, log_model=False),
             seed=7,
         )
@@ -102,7 +102,7 @@ config = Config(
     model=ModelConfig("two_tower", 0.2, [], [128], True),
     loss=LossConfig("split", WeightsConfig(1.0, 2.0)),
     optimizer=OptimizerConfig("adam", 1e-3, 1e-8),
-    training=TrainingConfig("compiled", 2, 4, "float32", True),
+    training=TrainingConfig("compiled", 2, 4, "float32", True, "stop", 10, "warn"),
     tracking=TrackingConfig("mlflow", sys.argv[1] if len(sys.argv) > 1 else None, "script", False),
     seed=7,
 )

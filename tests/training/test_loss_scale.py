@@ -53,7 +53,7 @@ def test_unscaling_undoes_what_scaling_did_to_the_gradient():
 
 @pytest.fixture
 def train(make_config, make_dataset):
-    def run(scale, monkeypatch, features=None):
+    def run(scale, monkeypatch, features=None, on_divergence="stop"):
         monkeypatch.setattr(loss_scale, "INITIAL_SCALE", scale)
         dataset = make_dataset(30)
         if features is not None:
@@ -64,6 +64,7 @@ def train(make_config, make_dataset):
             "training.batch_size=10",
             "training.precision=float16",
             "training.jit=false",
+            f"training.on_divergence={on_divergence}",
         )
         formulation = make_formulation(config)
         start = formulation.get_weights()
@@ -101,6 +102,6 @@ def test_a_nan_of_the_features_is_reported_as_nan_and_does_not_hide_as_an_overfl
         return np.full_like(features, np.nan)
 
     for scale, norms in ((1.0, [np.nan] * 3), (4.0, [0, 0, np.nan])):
-        results, *_ = train(scale, monkeypatch, all_nan)
+        results, *_ = train(scale, monkeypatch, all_nan, "continue")
         assert results[0].diverged_at == 0  # the loss says so at once, whatever the scale
         np.testing.assert_array_equal(results[0].steps["grad_norm"], norms)

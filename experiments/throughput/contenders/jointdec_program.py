@@ -9,6 +9,7 @@ from pathlib import Path
 
 from problem import Contender, Problem, Round
 
+from jointdec.config import Config
 from jointdec.losses.formulation import make_formulation
 from jointdec.reporting.terminal import Terminal
 from jointdec.run import run_epochs
@@ -20,7 +21,17 @@ LOOP_STEPS = 2000  # at least, so that what starts and ends a run does not count
 
 def compiled(problem: Problem) -> Contender:
     """The steps of `CompiledTraining` with its curves and norms; validation comes after them and is not counted."""
-    training = CompiledTraining(problem.config, make_formulation(problem.config), problem.dataset())
+    return _epochs_of(problem, problem.config)
+
+
+def unguarded(problem: Problem) -> Contender:
+    """The same without the guard against divergence: ``training.on_divergence=continue``."""
+    training = replace(problem.config.training, on_divergence="continue")
+    return _epochs_of(problem, replace(problem.config, training=training))
+
+
+def _epochs_of(problem: Problem, config: Config) -> Contender:
+    training = CompiledTraining(config, make_formulation(config), problem.dataset())
 
     def epoch(number: int) -> Round:
         result = training.run_epoch(number)
@@ -37,12 +48,14 @@ def loop(problem: Problem) -> Contender:
     tracking = replace(problem.config.tracking, uri=f"sqlite:///{folder / 'mlflow.db'}")
     config = replace(problem.config, tracking=tracking)
     epochs = -(-LOOP_STEPS // problem.steps)
+    whole = replace(config, training=replace(config.training, epochs=epochs))
+    one = replace(config, training=replace(config.training, epochs=1))
 
     def run(number: int) -> Round:
         assert store  # it lives as long as this function
         with open_tracker(config, folder, []) as tracker:
             start = time.perf_counter()
-            results, _ = run_epochs(training, epochs if number else 1, tracker, Terminal())
+            results = run_epochs(whole if number else one, training, tracker, Terminal()).results
             tracker.finish("finished")
             seconds = time.perf_counter() - start
         return Round(1000 * seconds / (len(results) * problem.steps), results[0].train["loss"])

@@ -1,0 +1,76 @@
+"""A loss that runs away while it is still finite: seen epochs before the NaN that it may end in.
+
+Two signs, each with its step. A cross-entropy (and a squared error) of labels that are distributions is never negative,
+so a loss below zero says that the labels are none. And a loss that is a thousand times its own recent median, and above
+where it began, is not noise.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from jointdec.training.result import EpochResult
+
+BELOW_ZERO = -1e-3  # rounding can give a cross-entropy of -1e-7
+GROWTH = 1000.0  # times the median of the steps before; spikes of ordinary training stay below 100
+WINDOW = 100  # steps that the median looks back on
+HEADS = ("nodes", "edges")
+
+
+class Runaway(NamedTuple):
+    """The first step of a loss that runs away.
+
+    Attributes:
+        step: its global number.
+        head: whose loss: nodes or edges.
+        kind: below_zero or growth.
+        value: the loss in that step.
+        median: of the absolute losses in the steps before, up to WINDOW of them; NaN in the first step.
+    """
+
+    step: int
+    head: str
+    kind: str
+    value: float
+    median: float
+
+    @property
+    def sentence(self) -> str:
+        """What was seen."""
+        if self.kind == "below_zero":
+            return (
+                f"The {self.head} loss fell below zero in step {self.step} ({self.value:.3g}), which the loss of "
+                "labels that are distributions cannot: it has no lower bound here."
+            )
+        return (
+            f"The {self.head} loss ran away in step {self.step}: {self.value:.3g}, after a median of {self.median:.3g}."
+        )
+
+
+class RunawayWatch:
+    """Looks at an epoch at a time, and remembers what the next one is held against."""
+
+    def __init__(self) -> None:
+        self._recent: dict[str, npt.NDArray[np.float64]] = {head: np.empty(0) for head in HEADS}
+        self._began: dict[str, float] = {}
+
+    def __call__(self, result: EpochResult) -> Runaway | None:
+        """The first step of this epoch in which a loss runs away, if there is one."""
+        found = [self._look(head, result.steps[head], result.first_step) for head in HEADS]
+        return min((runaway for runaway in found if runaway), key=lambda runaway: runaway.step, default=None)
+
+    def _look(self, head: str, losses: npt.NDArray[np.float64], first_step: int) -> Runaway | None:
+        before = self._recent[head]
+        known = np.abs(np.concatenate([before, losses]))
+        self._recent[head] = np.concatenate([before, losses])[-WINDOW:]
+        began = self._began.setdefault(head, abs(float(losses[0])))
+        for index in np.flatnonzero(np.isfinite(losses) & ((losses < BELOW_ZERO) | (np.abs(losses) > began))):
+            value, end = float(losses[index]), len(before) + int(index)
+            median = float(np.median(known[max(0, end - WINDOW) : end])) if end else float("nan")
+            if value < BELOW_ZERO or abs(value) > GROWTH * median:
+                kind = "below_zero" if value < BELOW_ZERO else "growth"
+                return Runaway(first_step + int(index), head, kind, value, median)
+        return None

@@ -1,0 +1,129 @@
+"""What a person reads about a run that diverged: what, where, why, what to try; and a picture of the last steps."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from jointdec.divergence.catalogue import CAUSES
+from jointdec.divergence.record import NOT_FOUND, Divergence
+from jointdec.reporting.curves import LOSSES, finite, mark_step, set_loss_scale, set_positive_log
+from jointdec.training.result import EpochResult, Values
+
+SHOWN = 200  # steps in the picture
+BEFORE, AFTER = 40, 3  # tensors of the trace around the first that is not finite
+LAST = 8  # steps in the table
+STYLES = ("-", "--", "-.", ":")
+COLOURS = ("#000000", "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")  # Okabe & Ito 2008
+STEP_COLUMNS = ("loss", "nodes", "edges", "grad_norm")
+
+
+def divergence_report(divergence: Divergence, results: Sequence[EpochResult], run_id: str | None) -> str:
+    """Markdown.
+
+    Args:
+        divergence: what was found.
+        results: the epochs.
+        run_id: MLflow's id; None if the run is not recorded.
+    """
+    cause = CAUSES[divergence.cause]
+    lines = [f"# Diverged in step {divergence.step:,}", "", "## What", ""]
+    if divergence.tensor == NOT_FOUND:
+        lines += ["Taken again tensor by tensor, the step is finite."]
+    else:
+        operation = next(entry.operation for entry in divergence.trace if entry.name == divergence.tensor)
+        how = "compiled with XLA (op by op it was finite)" if divergence.compiled else "op by op"
+        lines += [
+            f"The first tensor of the step that is not finite is **`{divergence.tensor}`**: {operation}. "
+            f"The step was taken again tensor by tensor, {how}, from the weights that it started from.",
+            *("", "## Where", "", divergence.where),
+        ]
+    lines += ["", f"## Why: {divergence.cause}", "", cause.meaning, "", f"Evidence: {divergence.evidence}"]
+    lines += ["", "## What to try", "", cause.remedy]
+    if run_id and divergence.override:
+        lines += [
+            "",
+            "Try it on exactly this step, and on those after it:",
+            "",
+            f"```sh\npython -m jointdec.replay {run_id} {divergence.override}\n```",
+        ]
+    lines += [
+        "",
+        "## The steps before",
+        "",
+        *_last_steps(results, divergence.step),
+        "",
+        "## The step, tensor by tensor",
+        "",
+    ]
+    lines += _trace_table(divergence)
+    rows = ", ".join(str(row) for row in divergence.batch.tolist())
+    lines += ["", "## The batch", "", f"Rows of the train split, in their order: {rows}."]
+    return "\n".join(lines) + "\n"
+
+
+def divergence_figure(results: Sequence[EpochResult], step: int) -> Figure:
+    """The last 200 steps up to the one that diverged: losses, and the gradient's norm of each layer.
+
+    Values that are not finite leave a gap. 9 x 8 inches at 150 dots per inch.
+    """
+    steps = np.concatenate([r.first_step + np.arange(len(r.steps["loss"])) for r in results])
+    shown = (steps > step - SHOWN) & (steps <= step)
+
+    def last(field: str, name: str) -> Values:
+        return finite(np.concatenate([getattr(result, field)[name] for result in results])[shown])
+
+    figure = Figure(figsize=(9, 8), dpi=150, layout="constrained")
+    FigureCanvasAgg(figure)
+    losses, norms = figure.subplots(2, 1, sharex=True)
+    curves = {name: last("steps", name) for name in LOSSES}
+    for name, style in LOSSES.items():
+        line = {key: style[key] for key in ("label", "color", "linestyle")}
+        losses.plot(steps[shown], curves[name], linewidth=1.4, **line, **_dots(curves[name]))
+    losses.set_ylabel("loss of the batch")
+    set_loss_scale(losses, np.concatenate(list(curves.values())))
+    layers = {name: last("layers", name) for name in results[0].layers}
+    for number, (name, values) in enumerate(layers.items()):
+        line = {"color": COLOURS[number % len(COLOURS)], "linestyle": STYLES[number % len(STYLES)]}
+        norms.plot(steps[shown], values, label=name, linewidth=1.4, **line, **_dots(values))
+    norms.set_ylabel("gradient's 2-norm")
+    set_positive_log(norms, np.concatenate(list(layers.values())))
+    norms.set_xlabel("optimizer step")
+    norms.xaxis.set_major_locator(MaxNLocator(integer=True))
+    for axes in (losses, norms):
+        axes.grid(color="0.9")
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1), frameon=False, handlelength=3.5)
+    mark_step((losses, norms), step, f"diverged at step {step}")
+    return figure
+
+
+def _dots(values: Values) -> dict[str, Any]:
+    """A marker for a curve that is too short to be a line."""
+    return {"marker": "o", "markersize": 4} if np.isfinite(values).sum() < 10 else {}
+
+
+def _last_steps(results: Sequence[EpochResult], step: int) -> list[str]:
+    lines = ["| step | " + " | ".join(STEP_COLUMNS) + " |", "|" + "---|" * (1 + len(STEP_COLUMNS))]
+    for result in results:
+        for index in range(len(result.steps["loss"])):
+            if step - LAST < (number := result.first_step + index) <= step:
+                cells = (f"{result.steps[name][index]:.4g}" for name in STEP_COLUMNS)
+                lines.append(f"| {number} | " + " | ".join(cells) + " |")
+    return lines
+
+
+def _trace_table(divergence: Divergence) -> list[str]:
+    names = [entry.name for entry in divergence.trace]
+    at = names.index(divergence.tensor) if divergence.tensor in names else len(names)
+    lines = ["| tensor | operation | shape | largest finite value | not finite |", "|---|---|---|---|---|"]
+    for entry in divergence.trace[max(0, at - BEFORE) : at + AFTER + 1]:
+        name = f"**{entry.name}**" if entry.name == divergence.tensor else entry.name
+        shape = " x ".join(map(str, entry.value.shape)) or "scalar"
+        lines.append(f"| {name} | {entry.operation} | {shape} | {entry.largest:.4g} | {entry.bad.sum():,} |")
+    return lines

@@ -1,0 +1,164 @@
+"""What every training loop shares: epochs, their results, and the guard against divergence.
+
+A loop takes the steps of an epoch and stops at a bad one, which has a NaN or Inf in its losses or gradients; the guard
+sees to it that the state is then the one that the bad step started from. Two things remain to be done for that. Some
+loops have taken the bad update by then: the epoch is taken again up to before it. And an update can turn out not finite
+though its gradient is (a corrupted moment, 0/0 with epsilon 0): only the next step shows it, so where the weights are
+found not finite, the step before is the bad one, and the epoch is taken again up to before that.
+
+Taking steps again gives the same bits on a CPU, where all of this is tested, and is needed only after a divergence.
+"""
+
+from __future__ import annotations
+
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from jointdec.config import Config
+from jointdec.data.dataset import Dataset, Split
+from jointdec.models.architecture import architecture
+from jointdec.training.result import STEP_METRICS, EpochResult, columns, training_means
+from jointdec.training.state import State
+
+Rows = npt.NDArray[np.floating]
+
+
+class Taken(NamedTuple):
+    """The steps taken: a row for each, the bad step that ended them, and those skipped; in steps of the epoch."""
+
+    rows: Rows
+    bad: int | None
+    skipped: Sequence[int]
+
+
+class Loop(ABC):
+    """Trains one formulation on one data set, an epoch a call.
+
+    Attributes:
+        compile_seconds: wall time that compiling has taken so far; not counted among an epoch's seconds.
+        withholds: whether `run_steps` withholds a bad step's update; otherwise it has been taken.
+        stops: whether `run_steps` is to stop at a bad step.
+        bad_state: what the step started from that `EpochResult.diverged_at` names first; None while there is none.
+    """
+
+    withholds: bool
+    compile_seconds = 0.0
+    bad_state: State | None = None
+
+    def __init__(self, config: Config, dataset: Dataset) -> None:
+        self._seed, self._batch_size, self._dataset = config.seed, config.training.batch_size, dataset
+        self._size = len(dataset.train)
+        self._steps = -(-self._size // self._batch_size)
+        self._layers = [dense.name for dense in architecture(config.model).layers]
+        self.stops = config.training.on_divergence != "continue"
+        self._skips = config.training.max_skipped if config.training.on_divergence == "skip" else 0
+
+    @abstractmethod
+    def run_steps(self, epoch: int, first: int, stop: int) -> Rows:
+        """Take the steps ``first`` to before ``stop`` of an epoch, or to the first bad one.
+
+        Returns:
+            (steps taken, 4 + layers): STEP_METRICS, and each layer's gradient norm.
+        """
+
+    @abstractmethod
+    def evaluate(self, split: Split) -> dict[str, float]:
+        """Means over a split: loss, nodes, edges, node_accuracy, edge_accuracy, exact."""
+
+    @abstractmethod
+    def state(self) -> State:
+        """A copy of what the next step starts from."""
+
+    @abstractmethod
+    def restore(self, state: State) -> None:
+        """Go on from a state."""
+
+    def run_epoch(self, epoch: int) -> EpochResult:
+        """Train on every molecule once, in the order of (seed, epoch), then evaluate the validation split.
+
+        After a divergence the epoch ends with the state that the bad step started from.
+        """
+        start, compiled = time.perf_counter(), self.compile_seconds
+        taken = self.run_guarded(epoch, 0, self._steps) if self.stops else self._run_unguarded(epoch)
+        seconds = time.perf_counter() - start - (self.compile_seconds - compiled)
+        first_step = epoch * self._steps
+        steps = columns(STEP_METRICS, taken.rows[:, : len(STEP_METRICS)])
+        return EpochResult(
+            epoch=epoch,
+            first_step=first_step,
+            steps=steps,
+            train=training_means(steps, self._size, self._batch_size),
+            val=self.evaluate(self._dataset.val),
+            seconds=seconds,
+            layers=columns(self._layers, taken.rows[:, len(STEP_METRICS) :]),
+            diverged_at=None if taken.bad is None else first_step + taken.bad,
+            skipped=tuple(first_step + step for step in taken.skipped),
+        )
+
+    def sound(self) -> bool:
+        """Whether all weights are finite."""
+        return self.state().finite_weights
+
+    def run_guarded(self, epoch: int, first: int, stop: int) -> Taken:
+        """Take steps of an epoch; drop the batches of bad ones as long as that is allowed, then stop.
+
+        After a bad step the state is the one that it started from. A step whose update is not finite by itself ends
+        the steps in any case: another batch would not help.
+        """
+        taken = self._run_guarded(epoch, first, stop)
+        self._skips -= len(taken.skipped)
+        if taken.bad is not None:
+            self.bad_state = self.state()
+        return taken
+
+    def _run_guarded(self, epoch: int, first: int, stop: int) -> Taken:
+        parts, skipped = [], list[int]()
+        start, before = first, self.state()
+        while start < stop:
+            parts.append(self.run_steps(epoch, start, stop))
+            bad = _first_bad(parts[-1]) is not None
+            at = start + len(parts[-1]) - bad  # the state belongs to this step, once a bad one is undone
+            if bad and not self.withholds:
+                self._take_again(before, epoch, start, at)
+            if not self.sound():
+                if at > start:
+                    at -= 1
+                    self._take_again(before, epoch, start, at)
+                return Taken(np.concatenate(parts)[: at + 1 - first], at, skipped)
+            if not bad:
+                break
+            if len(skipped) == self._skips:
+                return Taken(np.concatenate(parts), at, skipped)
+            skipped.append(at)
+            start, before = at + 1, self.state()
+        return Taken(np.concatenate(parts), None, skipped)
+
+    def _run_unguarded(self, epoch: int) -> Taken:
+        """Train on, whatever happens; but keep what the first bad step started from."""
+        before = self.state()
+        rows = self.run_steps(epoch, 0, self._steps)
+        bad = _first_bad(rows)
+        if self.bad_state or (bad is None and self.sound()):
+            return Taken(rows, bad, ())
+        after, at = self.state(), len(rows) if bad is None else bad
+        self._take_again(before, epoch, 0, at)
+        if not self.sound() and at > 0:
+            at -= 1
+            self._take_again(before, epoch, 0, at)
+        self.bad_state = self.state()
+        self.restore(after)
+        return Taken(rows, at, ())
+
+    def _take_again(self, before: State, epoch: int, first: int, stop: int) -> None:
+        self.restore(before)
+        self.run_steps(epoch, first, stop)
+
+
+def _first_bad(rows: Rows) -> int | None:
+    bad = ~np.isfinite(rows).all(axis=1)
+    return int(bad.argmax()) if bad.any() else None

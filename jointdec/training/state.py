@@ -1,0 +1,60 @@
+"""What a training step starts from: weights, Adam's moments, the step's number; as arrays, and as an ``.npz`` file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from jointdec.models.architecture import Weights
+
+GROUPS = ("weights", "first", "second")
+
+
+@dataclass(frozen=True, eq=False)
+class State:
+    """The state between two steps.
+
+    Attributes:
+        weights: the trainable variables by canonical name, see `jointdec.models.architecture`.
+        first, second: Adam's moments m and v of each variable, by the same names.
+        iterations: updates taken so far.
+        loss_scale: of float16's loss scaling, the scale and the good steps since it last changed; else None.
+    """
+
+    weights: Weights
+    first: Weights
+    second: Weights
+    iterations: int
+    loss_scale: tuple[float, int] | None = None
+
+    @property
+    def finite_weights(self) -> bool:
+        """Whether no weight is NaN or Inf."""
+        return all(bool(np.isfinite(value).all()) for value in self.weights.values())
+
+    def save(self, file: Path, **more: npt.NDArray[Any]) -> None:
+        """Write the state, and further arrays beside it; there is nothing in it that needs pickle."""
+        arrays = {f"{group}/{name}": array for group in GROUPS for name, array in getattr(self, group).items()}
+        arrays |= {"iterations": np.array(self.iterations), **more}
+        if self.loss_scale:
+            arrays["loss_scale"] = np.array(self.loss_scale, np.float64)
+        np.savez_compressed(file, **arrays)
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, npt.NDArray[Any]]) -> State:
+        """The state among the arrays that `save` wrote; KeyError where something is missing."""
+        groups: dict[str, Weights] = {
+            group: {name.partition("/")[2]: arrays[name] for name in arrays if name.startswith(f"{group}/")}
+            for group in GROUPS
+        }
+        scale = arrays.get("loss_scale")
+        return cls(
+            **groups,
+            iterations=int(arrays["iterations"]),
+            loss_scale=None if scale is None else (float(scale[0]), int(scale[1])),
+        )

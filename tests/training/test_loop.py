@@ -1,0 +1,191 @@
+"""The guard against divergence, of every loop. Truth: another loop of the same kind that never meets the bad step."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from jointdec.losses.formulation import make_formulation
+from jointdec.training import make_training
+from jointdec.training.order import batch_order
+
+LOOPS = [
+    ["loss=joint"],
+    ["loss=tf_native", "training.jit=false"],
+    ["loss=split", "training=fit", "training.jit=false"],
+    ["loss=tf1_graph"],
+]
+SIZE, BATCH, EPOCH = 35, 10, 2
+STEPS = 4
+every_loop = pytest.mark.parametrize("flags", LOOPS, ids=" ".join)
+
+
+@pytest.fixture
+def make_loop(make_config):
+    def make(flags, dataset):
+        config = make_config(*flags, "model.tower=[8]", f"training.batch_size={BATCH}")
+        return make_training(config, make_formulation(config), dataset)
+
+    return make
+
+
+@pytest.fixture
+def dataset(make_dataset):
+    return make_dataset(SIZE)
+
+
+def with_bad_molecules(dataset, *steps, bad=np.nan):
+    """A feature of one molecule in each of these steps of the epoch is not finite."""
+    features, order = dataset.train.features.copy(), batch_order(0, EPOCH, SIZE)
+    for step in steps:
+        features[order[step * BATCH + 3], 4] = bad
+    return replace(dataset, train=replace(dataset.train, features=features))
+
+
+def assert_same(one, other):
+    assert one.iterations == other.iterations
+    for group in ("weights", "first", "second"):
+        for name, value in getattr(one, group).items():
+            np.testing.assert_array_equal(np.asarray(value), np.asarray(getattr(other, group)[name]), err_msg=name)
+
+
+def with_moment(state, name, value):
+    """One number of Adam's second moment replaced."""
+    second = {key: np.array(array) for key, array in state.second.items()}
+    second[name].flat[0] = value
+    return replace(state, second=second)
+
+
+@every_loop
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_an_epoch_ends_at_its_first_bad_step_with_the_state_that_the_step_started_from(make_loop, dataset, flags, bad):
+    loop, truth = make_loop(flags, with_bad_molecules(dataset, 2, bad=bad)), make_loop(flags, dataset)
+    result = loop.run_epoch(EPOCH)
+    rows = truth.run_steps(EPOCH, 0, 2)
+    assert result.diverged_at == EPOCH * STEPS + 2
+    assert len(result.steps["loss"]) == 3
+    np.testing.assert_array_equal(result.steps["loss"][:2], rows[:, 0])
+    assert not np.isfinite(result.steps["loss"][2])
+    assert_same(loop.state(), truth.state())
+    assert_same(loop.bad_state, truth.state())
+    assert np.isfinite(result.val["loss"])
+
+
+@every_loop
+@pytest.mark.parametrize("step", [0, STEPS - 1])
+def test_the_first_and_the_last_step_of_an_epoch_can_be_the_bad_one(make_loop, dataset, flags, step):
+    loop, truth = make_loop(flags, with_bad_molecules(dataset, step)), make_loop(flags, dataset)
+    assert loop.run_epoch(EPOCH).diverged_at == EPOCH * STEPS + step
+    truth.run_steps(EPOCH, 0, step)
+    assert_same(loop.state(), truth.state())
+
+
+@every_loop
+def test_skip_drops_the_bad_batches_counts_them_and_trains_on(make_loop, dataset, flags):
+    loop = make_loop([*flags, "training.on_divergence=skip"], with_bad_molecules(dataset, 0, 2))
+    truth = make_loop(flags, dataset)
+    result = loop.run_epoch(EPOCH)
+    truth.run_steps(EPOCH, 1, 2)
+    truth.run_steps(EPOCH, 3, 4)
+    assert result.diverged_at is None
+    assert result.skipped == (EPOCH * STEPS, EPOCH * STEPS + 2)
+    assert np.isnan(result.steps["loss"]).tolist() == [True, False, True, False]
+    assert_same(loop.state(), truth.state())
+
+
+@every_loop
+def test_skip_stops_at_the_bad_batch_beyond_its_allowance_over_all_epochs(make_loop, dataset, flags):
+    flags = [*flags, "training.on_divergence=skip", "training.max_skipped=3"]
+    loop = make_loop(flags, with_bad_molecules(dataset, 1, 3))
+    first, second = loop.run_epoch(EPOCH), loop.run_epoch(EPOCH)
+    assert (first.diverged_at, len(first.skipped)) == (None, 2)
+    assert (second.diverged_at, second.skipped) == (EPOCH * STEPS + 3, (EPOCH * STEPS + 1,))
+
+
+@every_loop
+def test_continue_trains_on_as_keras_does_and_keeps_the_last_good_state(make_loop, dataset, flags):
+    loop = make_loop([*flags, "training.on_divergence=continue"], with_bad_molecules(dataset, 1))
+    truth = make_loop(flags, dataset)
+    result = loop.run_epoch(EPOCH)
+    truth.run_steps(EPOCH, 0, 1)
+    assert result.diverged_at == EPOCH * STEPS + 1
+    assert len(result.steps["loss"]) == STEPS
+    assert not loop.state().finite_weights
+    assert_same(loop.bad_state, truth.state())
+
+
+@every_loop
+@pytest.mark.parametrize("policy", ["stop", "skip", "continue"])
+def test_an_update_that_is_not_finite_by_itself_is_found_though_only_the_next_step_shows_it(
+    make_loop, dataset, flags, policy
+):
+    loop = make_loop([*flags, f"training.on_divergence={policy}"], dataset)
+    loop.run_steps(0, 0, 3)
+    corrupted = with_moment(loop.state(), "nodes_2/kernel", np.nan)
+    loop.restore(corrupted)
+    result = loop.run_epoch(EPOCH)
+    assert result.diverged_at == EPOCH * STEPS
+    assert_same(loop.bad_state, corrupted)
+    if policy != "continue":
+        assert len(result.steps["loss"]) == 1
+        assert np.isfinite(result.steps["loss"]).all()
+        assert_same(loop.state(), corrupted)
+
+
+@every_loop
+def test_an_update_of_an_epoch_s_last_step_is_found_without_a_next_step(make_loop, dataset, flags):
+    loop = make_loop([*flags, "optimizer.epsilon=0"], dataset)  # 0 / 0 where no gradient ever came
+    loop._steps, loop._size = 1, BATCH
+    assert loop.run_epoch(0).diverged_at == 0
+    assert loop.state().finite_weights
+
+
+@every_loop
+def test_a_state_goes_on_with_the_same_bits_after_its_file(make_loop, dataset, flags, tmp_path):
+    loop, other = make_loop(flags, dataset), make_loop(flags, dataset)
+    loop.run_steps(0, 0, STEPS)
+    loop.state().save(tmp_path / "state.npz", batch=np.arange(3))
+    with np.load(tmp_path / "state.npz", allow_pickle=False) as arrays:
+        assert arrays["batch"].tolist() == [0, 1, 2]
+        other.restore(type(loop.state()).from_arrays(dict(arrays)))
+    assert_same(loop.state(), other.state())
+    np.testing.assert_array_equal(loop.run_steps(1, 0, STEPS), other.run_steps(1, 0, STEPS))
+    assert_same(loop.state(), other.state())
+
+
+@every_loop
+def test_a_kept_state_does_not_change_while_training_goes_on(make_loop, dataset, flags):
+    loop = make_loop(flags, dataset)
+    loop.run_steps(0, 0, 2)
+    kept = loop.state()
+    copied = {name: np.array(value) for name, value in kept.weights.items()}
+    loop.run_steps(0, 2, STEPS)
+    for name, value in copied.items():
+        np.testing.assert_array_equal(np.asarray(kept.weights[name]), value)
+    assert any((np.asarray(loop.state().weights[name]) != value).any() for name, value in copied.items())
+
+
+@every_loop
+def test_layers_norms_are_of_their_kernel_and_bias_and_make_up_the_whole(make_loop, dataset, flags):
+    result = make_loop(flags, dataset).run_epoch(0)
+    assert list(result.layers) == ["nodes_1", "nodes_2", "edges_1", "edges_2", "edges_mixing"]
+    total = np.sqrt(sum(values**2 for values in result.layers.values()))
+    np.testing.assert_allclose(total, result.steps["grad_norm"], rtol=1e-6)
+
+
+def test_all_loops_see_the_same_layers_norms(make_loop, dataset):
+    norms = [make_loop([*flags, "training.precision=float64"], dataset).run_epoch(0).layers for flags in LOOPS]
+    for other in norms[1:]:
+        for name, values in norms[0].items():
+            np.testing.assert_allclose(other[name], values, rtol=1e-10, err_msg=name)
+
+
+def test_steps_that_float16_s_loss_scaling_skips_are_no_divergence(make_loop, dataset, monkeypatch):
+    from jointdec.training import loss_scale
+
+    monkeypatch.setattr(loss_scale, "INITIAL_SCALE", 2.0**40)
+    loop = make_loop(["loss=tf_native", "training.jit=false", "training.precision=float16"], dataset)
+    result = loop.run_epoch(0)
+    assert result.diverged_at is None
+    assert (result.steps["grad_norm"] == 0).all()
+    assert loop.state().loss_scale == (2.0**36, 0)
