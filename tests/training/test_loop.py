@@ -1,5 +1,6 @@
 """The guard against divergence, of every loop. Truth: another loop of the same kind that never meets the bad step."""
 
+import functools
 from dataclasses import replace
 
 import numpy as np
@@ -10,14 +11,15 @@ from jointdec.training import make_training
 from jointdec.training.order import batch_order
 
 LOOPS = [
-    ["loss=joint"],
-    ["loss=tf_native", "training.jit=false"],
-    ["loss=split", "training=fit", "training.jit=false"],
-    ["loss=tf1_graph"],
+    ("loss=tf_native", "training.jit=false"),
+    ("loss=split", "training=fit", "training.jit=false"),
+    ("loss=tf1_graph",),
 ]
+XLA = ("loss=joint",)  # the first one's program, which takes seconds to compile
+SLOW = [pytest.param(flags, marks=pytest.mark.slow) for flags in (LOOPS[1], XLA)]
 SIZE, BATCH, EPOCH = 35, 10, 2
 STEPS = 4
-every_loop = pytest.mark.parametrize("flags", LOOPS, ids=" ".join)
+every_loop = pytest.mark.parametrize("flags", [LOOPS[0], LOOPS[2], *SLOW], ids=" ".join)
 
 
 @pytest.fixture
@@ -32,6 +34,25 @@ def make_loop(make_config):
 @pytest.fixture
 def dataset(make_dataset):
     return make_dataset(SIZE)
+
+
+@pytest.fixture(scope="module")
+def truth_after(make_config, make_dataset):
+    """``truth_after(flags, (0, 2), (3, 4))``: rows and state of a loop that takes only these steps of the epoch."""
+
+    @functools.cache
+    def loop(flags):
+        config = make_config(*flags, "model.tower=[8]", f"training.batch_size={BATCH}")
+        made = make_training(config, make_formulation(config), make_dataset(SIZE))
+        return made, made.state()
+
+    def after(flags, *parts):
+        made, initial = loop(flags)
+        made.restore(initial)
+        rows = [made.run_steps(EPOCH, first, stop) for first, stop in parts]
+        return np.concatenate(rows), made.state()
+
+    return after
 
 
 def with_bad_molecules(dataset, *steps, bad=np.nan):
@@ -58,39 +79,37 @@ def with_moment(state, name, value):
 
 @every_loop
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
-def test_an_epoch_ends_at_its_first_bad_step_with_the_state_that_the_step_started_from(make_loop, dataset, flags, bad):
-    loop, truth = make_loop(flags, with_bad_molecules(dataset, 2, bad=bad)), make_loop(flags, dataset)
+def test_an_epoch_ends_at_its_first_bad_step_with_the_state_that_the_step_started_from(
+    make_loop, dataset, truth_after, flags, bad
+):
+    loop = make_loop(flags, with_bad_molecules(dataset, 2, bad=bad))
     result = loop.run_epoch(EPOCH)
-    rows = truth.run_steps(EPOCH, 0, 2)
+    rows, truth = truth_after(flags, (0, 2))
     assert result.diverged_at == EPOCH * STEPS + 2
     assert len(result.steps["loss"]) == 3
     np.testing.assert_array_equal(result.steps["loss"][:2], rows[:, 0])
     assert not np.isfinite(result.steps["loss"][2])
-    assert_same(loop.state(), truth.state())
-    assert_same(loop.bad_state, truth.state())
+    assert_same(loop.state(), truth)
+    assert_same(loop.bad_state, truth)
     assert np.isfinite(result.val["loss"])
 
 
 @every_loop
 @pytest.mark.parametrize("step", [0, STEPS - 1])
-def test_the_first_and_the_last_step_of_an_epoch_can_be_the_bad_one(make_loop, dataset, flags, step):
-    loop, truth = make_loop(flags, with_bad_molecules(dataset, step)), make_loop(flags, dataset)
+def test_the_first_and_the_last_step_of_an_epoch_can_be_the_bad_one(make_loop, dataset, truth_after, flags, step):
+    loop = make_loop(flags, with_bad_molecules(dataset, step))
     assert loop.run_epoch(EPOCH).diverged_at == EPOCH * STEPS + step
-    truth.run_steps(EPOCH, 0, step)
-    assert_same(loop.state(), truth.state())
+    assert_same(loop.state(), truth_after(flags, (0, step))[1])
 
 
-@every_loop
-def test_skip_drops_the_bad_batches_counts_them_and_trains_on(make_loop, dataset, flags):
+@pytest.mark.parametrize("flags", [*LOOPS, SLOW[1]], ids=" ".join)
+def test_skip_drops_the_bad_batches_counts_them_and_trains_on(make_loop, dataset, truth_after, flags):
     loop = make_loop([*flags, "training.on_divergence=skip"], with_bad_molecules(dataset, 0, 2))
-    truth = make_loop(flags, dataset)
     result = loop.run_epoch(EPOCH)
-    truth.run_steps(EPOCH, 1, 2)
-    truth.run_steps(EPOCH, 3, 4)
     assert result.diverged_at is None
     assert result.skipped == (EPOCH * STEPS, EPOCH * STEPS + 2)
     assert np.isnan(result.steps["loss"]).tolist() == [True, False, True, False]
-    assert_same(loop.state(), truth.state())
+    assert_same(loop.state(), truth_after(flags, (1, 2), (3, 4))[1])
 
 
 @every_loop
@@ -103,15 +122,13 @@ def test_skip_stops_at_the_bad_batch_beyond_its_allowance_over_all_epochs(make_l
 
 
 @every_loop
-def test_continue_trains_on_as_keras_does_and_keeps_the_last_good_state(make_loop, dataset, flags):
+def test_continue_trains_on_as_keras_does_and_keeps_the_last_good_state(make_loop, dataset, truth_after, flags):
     loop = make_loop([*flags, "training.on_divergence=continue"], with_bad_molecules(dataset, 1))
-    truth = make_loop(flags, dataset)
     result = loop.run_epoch(EPOCH)
-    truth.run_steps(EPOCH, 0, 1)
     assert result.diverged_at == EPOCH * STEPS + 1
     assert len(result.steps["loss"]) == STEPS
     assert not loop.state().finite_weights
-    assert_same(loop.bad_state, truth.state())
+    assert_same(loop.bad_state, truth_after(flags, (0, 1))[1])
 
 
 @every_loop
