@@ -25,8 +25,6 @@ from jointdec.training.state import State
 class FitTraining(Loop):
     """Trains a Keras formulation, an epoch a call. The first epoch compiles."""
 
-    withholds = False  # a callback sees the step after it was taken
-
     def __init__(self, config: Config, formulation: KerasFormulation, dataset: Dataset) -> None:
         super().__init__(config, dataset)
         self._formulation = formulation

@@ -6,7 +6,7 @@ incomplete batch is a second loop body with its own static size in the same prog
 counts once an epoch and the mean is over the batch's true size, as in Keras's ``fit``.
 
 The guard against divergence is part of it: the losses and the squared norm of each variable's gradient, which the
-curves need anyway, say whether a step is finite; if not, its update is withheld and the loop ends.
+curves need anyway, say whether a step is finite; if not, the loop ends there, see `jointdec.training.loop`.
 """
 
 from __future__ import annotations
@@ -34,8 +34,6 @@ Tensor = Any  # TensorFlow has no types
 
 class CompiledTraining(Loop):
     """Trains a formulation, an epoch a call. The constructor compiles."""
-
-    withholds = True
 
     def __init__(self, config: Config, formulation: Formulation, dataset: Dataset) -> None:
         super().__init__(config, dataset)
@@ -120,8 +118,7 @@ class CompiledTraining(Loop):
         """One optimizer step.
 
         Returns:
-            The batch's STEP_METRICS and layers' gradient norms, (4 + layers,); and whether they are finite. If not,
-            the update is withheld, unless the loop is not to stop there.
+            The batch's STEP_METRICS and layers' gradient norms, (4 + layers,); and whether they are finite.
         """
         with tf.GradientTape() as tape:
             heads = self._formulation.heads(batch.features)
@@ -133,14 +130,11 @@ class CompiledTraining(Loop):
         squares = tf.stack([tf.reduce_sum(tf.square(gradient)) for gradient in gradients])
         layers = tf.reduce_sum(tf.reshape(squares, (-1, 2)), 1)  # kernel and bias
         norms = tf.sqrt(tf.concat([[tf.reduce_sum(layers)], layers], 0))
-        applied = tf.math.is_finite(norms[0])
+        applied = None
         if self._loss_scale:
+            applied = tf.math.is_finite(norms[0])
             overflow = self._loss_scale.adjust(applied)
-            norms = tf.where(overflow, tf.zeros_like(norms), norms)  # no update was made, and none is missing
+            norms = tf.where(overflow, tf.zeros_like(norms), norms)  # no update is made, and none is missing
+        self._adam.apply(gradients, keep=applied)
         row = tf.concat([tf.stack([losses["loss"], losses["nodes"], losses["edges"]]), norms], 0)
-        finite = tf.reduce_all(tf.math.is_finite(row))
-        if self.stops:
-            self._adam.apply(gradients, keep=finite & applied)
-        else:
-            self._adam.apply(gradients, keep=applied if self._loss_scale else None)
-        return row, finite
+        return row, tf.reduce_all(tf.math.is_finite(row))

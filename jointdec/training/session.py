@@ -20,8 +20,6 @@ from jointdec.training.state import State
 class SessionTraining(Loop):
     """Trains a `Tf1Graph`, an epoch a call. Nothing is compiled."""
 
-    withholds = False  # one Session.run gives the losses and takes the step
-
     def __init__(self, config: Config, formulation: Tf1Graph, dataset: Dataset) -> None:
         super().__init__(config, dataset)
         self._formulation = formulation
