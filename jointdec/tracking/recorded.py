@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import yaml
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 from mlflow import MlflowClient
@@ -107,8 +108,12 @@ def recorded_config(text: str, overrides: Sequence[str]) -> Config:
     """
     try:
         recorded = OmegaConf.create(text)
+    except (yaml.YAMLError, OmegaConfBaseException, ValueError) as error:
+        problem = " ".join(str(error).split())
+        raise UserError(f"The recorded configuration cannot be read ({problem}).") from error
+    try:
         parsed = OverridesParser.create().parse_overrides(list(overrides))
-    except (HydraException, OmegaConfBaseException) as error:
+    except HydraException as error:
         raise UserError(one_sentence(error)) from error
     if not isinstance(recorded, DictConfig):
         raise UserError("The recorded configuration is no mapping of keys to values.")

@@ -1,0 +1,54 @@
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from jointdec.reporting.curve_arrays import largest_difference, load_curves, save_curves
+from jointdec.training.result import STEP_METRICS, EpochResult
+
+values = arrays(np.float64, 4, elements=st.floats(width=32, allow_nan=True, allow_infinity=True))
+
+
+def epoch(number, losses):
+    steps = {name: losses + place for place, name in enumerate(STEP_METRICS)}
+    return EpochResult(number, 4 * number, steps, {"loss": 1.0}, {"exact": 0.5}, 1.0, {"nodes_1": 2 * losses})
+
+
+@given(first=values, second=values)
+def test_every_number_comes_back_nan_and_inf_included(first, second, tmp_path_factory):
+    file = tmp_path_factory.mktemp("curves") / "curves.npz"
+    save_curves([epoch(2, first), epoch(3, second)], file)
+    curves = load_curves(file)
+    both = np.concatenate([first, second])
+    np.testing.assert_array_equal(curves["step"], np.arange(8, 16))
+    np.testing.assert_array_equal(curves["step/loss"], both)
+    np.testing.assert_array_equal(curves["layer/nodes_1"], 2 * both)
+    assert curves["epoch"].tolist() == [2, 3]
+    assert curves["val/exact"].tolist() == [0.5, 0.5]
+
+
+def test_equal_curves_have_no_difference_even_where_they_are_nan():
+    curves = {"step/loss": np.array([1.0, np.nan, np.inf])}
+    assert largest_difference(curves, {name: value.copy() for name, value in curves.items()}) is None
+
+
+def test_the_largest_relative_difference_is_named_with_its_place():
+    then = {"step/loss": np.array([1.0, 100.0]), "step/nodes": np.array([4.0, 2.0])}
+    now = {"step/loss": np.array([1.0, 101.0]), "step/nodes": np.array([4.0, 2.2])}
+    text = largest_difference(then, now)
+    assert text.startswith("step/nodes: 2 then, 2.2 now, in place 1")
+    assert "0.1" in text
+
+
+def test_one_bit_is_a_difference():
+    then, now = {"a": np.array([1.0])}, {"a": np.array([np.nextafter(1.0, 2)])}
+    assert "relative difference 2.2e-16" in largest_difference(then, now)
+
+
+def test_a_nan_against_a_number_is_the_largest_difference_of_all():
+    then, now = {"a": np.array([1.0, 1.0])}, {"a": np.array([2.0, np.nan])}
+    assert "nan now, in place 1" in largest_difference(then, now)
+
+
+def test_curves_of_another_length_are_different():
+    assert "other lengths" in largest_difference({"a": np.ones(2)}, {"a": np.ones(3)})
