@@ -1,7 +1,7 @@
 """What the commands share: Hydra composes, a user's mistake is one sentence, and the exit code tells the outcome.
 
 Exit codes: 0 finished (or a specimen failed as declared), 1 an error of jointdec's, 2 bad configuration or data,
-3 diverged, 130 interrupted.
+3 diverged, 130 interrupted. (4 is a replay's, see `jointdec.replay`.)
 """
 
 from __future__ import annotations

@@ -98,7 +98,9 @@ def train(config: Config, folder: Path, overrides: Sequence[str]) -> str:
                 outcome = "specimen_failed" if finding else "failed"
             findings = Findings(finding, divergence, trained.runaway)
             tracker.describe(description(config, dataset, outcome, results, final, findings))
-            facts = {"run_id": tracker.run_id, "outcome": outcome, "seconds": time.perf_counter() - start}
+            facts: dict[str, object] = {"run_id": tracker.run_id, "outcome": outcome}
+            facts["seconds"] = time.perf_counter() - start
+            facts["skipped"] = [step for result in results for step in result.skipped]
             write_summary(folder / "summary.json", facts | findings.as_dict(), results, final)
             tracker.log_artifact(folder / "summary.json")
             tracker.finish(outcome)
@@ -182,6 +184,8 @@ def run_epochs(config: Config, training: Loop, tracker: Tracker, terminal: Termi
             result = training.run_epoch(epoch)
             results.append(result)
             tracker.log_epoch(result)
+            if result.skipped:
+                terminal.note(f"skipped      the batches of steps {', '.join(map(str, result.skipped))}: not finite")
             show(result)
             if result.diverged_at is not None and training.stops:
                 break
@@ -255,8 +259,8 @@ def record_curves(results: Sequence[EpochResult], config: Config, folder: Path, 
     tracker.log_artifact(folder / "curves.npz")
     title = f"{config.loss.name}, {config.model.name}, {config.data.name}, seed {config.seed}"
     _keep(curves_figure(results, title), "curves", folder, tracker)
-    if skipped := [step for result in results for step in result.skipped]:
-        tracker.set_tags({"jointdec.divergence.skipped": len(skipped)})
+    if skipped := sum(len(result.skipped) for result in results):
+        tracker.set_tags({"jointdec.divergence.skipped": skipped})
 
 
 def log_model(formulation: Formulation, config: Config, tracker: Tracker) -> None:

@@ -24,7 +24,8 @@ def write_summary(
 
     Args:
         file: where to write.
-        facts: run_id (null when untracked), outcome, seconds (wall time of the command).
+        facts: run_id (null when untracked), outcome, seconds (wall time of the command), skipped (steps whose batches
+            were dropped), and what was found, see `jointdec.reporting.findings`.
         results: the epochs in their order.
         final: metrics of the trained model.
     """
