@@ -218,6 +218,8 @@ def parse(composed: DictConfig) -> Config:
     for f in fields(Config):
         if composed.get(f.name) is None:
             raise UserError(f"The configuration has no {f.name!r}: give it with {f.name}=..., see --help.")
+        if f.name != "seed" and not isinstance(composed[f.name], DictConfig):
+            raise UserError(f"{f.name} is {composed[f.name]!r}, but must be a group: choose one of its options.")
     name = str(composed.data.get("name"))
     if name not in DATA_CONFIGS:
         raise UserError(f"data.name is {name!r}, but must be one of {', '.join(sorted(DATA_CONFIGS))}.")

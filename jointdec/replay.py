@@ -7,7 +7,7 @@ the ones after it, with the remedy in place.
 Of any other run: all of it, from its recorded configuration, and whether the curves are the same, to the last bit.
 
 Exit codes: 0 the run was reproduced, or with overrides the steps are finite; 2 bad input; 3 with overrides the steps
-diverge again; 4 the run was not reproduced.
+diverge again; 4 the run was not reproduced; 130 interrupted.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from jointdec.reporting.terminal import Terminal
     from jointdec.tracking.recorded import Recorded
 
-BAD_INPUT, DIVERGED, NOT_REPRODUCED = 2, 3, 4
+BAD_INPUT, DIVERGED, NOT_REPRODUCED, INTERRUPTED = 2, 3, 4, 130
 STEPS = 100  # after the one that diverged
 FREE = ("loss", "optimizer", "training.precision", "training.name", "training.jit", "model.alpha")
 
@@ -49,6 +49,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except UserError as error:
         print(f"jointdec: {error}", file=sys.stderr)
         return BAD_INPUT
+    except KeyboardInterrupt:
+        return INTERRUPTED
 
 
 def replay(run_id: str, overrides: Sequence[str], steps: int, folder: Path) -> int:
@@ -147,7 +149,7 @@ def try_remedy(  # noqa: PLR0913, PLR0917 (two configurations, and where to begi
 
     refuse_other_step(config, changed)
     went = go_on(changed, dataset, last_good, steps)
-    terminal.steps(went.first, went.rows)
+    terminal.steps(last_good.step, went.rows)
     if went.bad is None:
         terminal.note(f"finite       step {last_good.step}, and the {len(went.rows) - 1} steps after it")
         return 0
@@ -185,9 +187,10 @@ def replay_run(recorded: Recorded, config: Config, dataset: Dataset, terminal: T
     """Train a run that did not diverge again, and compare every number of its curves."""
     if not (recorded.artifacts / "curves.npz").is_file():
         raise UserError(f"Run {recorded.run_id} has no artifact curves.npz to compare with: it did not end by itself.")
-    from jointdec.reporting.curve_arrays import largest_difference, load_curves, save_curves
+    from jointdec.reporting.curve_arrays import largest_difference, save_curves
     from jointdec.run import run_epochs
     from jointdec.tracking.tracker import Untracked
+    from jointdec.training.state import read_arrays
 
     with terminal.waiting("starting TensorFlow"):
         from jointdec.training.devices import start_backend
@@ -195,13 +198,13 @@ def replay_run(recorded: Recorded, config: Config, dataset: Dataset, terminal: T
         accelerators = start_backend(config)
         from jointdec.losses.formulation import make_formulation
         from jointdec.training import make_training
-    then = load_curves(recorded.artifacts / "curves.npz")
+    then = read_arrays(recorded.artifacts / "curves.npz")
     epochs = replace(config, training=replace(config.training, epochs=len(then["epoch"])))
     with terminal.waiting("compiling"):
         training = make_training(epochs, make_formulation(epochs), dataset)
     results = run_epochs(epochs, training, Untracked(), terminal).results
     save_curves(results, recorded.artifacts / "again.npz")
-    difference = largest_difference(then, load_curves(recorded.artifacts / "again.npz"))
+    difference = largest_difference(then, read_arrays(recorded.artifacts / "again.npz"))
     numbers = sum(values.size for values in then.values())
     if difference is None:
         terminal.note(f"equal        all {numbers:,} numbers of the curves, to the last bit")

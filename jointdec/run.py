@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 import traceback
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -187,13 +188,13 @@ def run_epochs(config: Config, training: Loop, tracker: Tracker, terminal: Termi
             if result.skipped:
                 terminal.note(f"skipped      the batches of steps {', '.join(map(str, result.skipped))}: not finite")
             show(result)
-            if result.diverged_at is not None and training.stops:
-                break
             if runaway is None and (runaway := watch(result)):
                 tracker.set_tags({"jointdec.runaway.step": runaway.step, "jointdec.runaway.head": runaway.head})
                 terminal.note(f"warning      {runaway.sentence}")
-                if config.training.on_runaway == "stop":
-                    return Trained(training, results, "diverged", runaway)
+            if result.diverged_at is not None and training.stops:
+                break
+            if runaway and config.training.on_runaway == "stop":
+                return Trained(training, results, "diverged", runaway)
             if stop.made:
                 return Trained(training, results, "interrupted", runaway)
     return Trained(training, results, "finished" if diverged_at(results) is None else "diverged", runaway)
@@ -203,26 +204,30 @@ def explain_divergence(
     config: Config, dataset: Dataset, trained: Trained, folder: Path, tracker: Tracker
 ) -> Divergence:
     """Find the first tensor that is not finite and the cause; record tags and the artifact ``divergence/``."""
-    from jointdec.divergence.forensics import investigate, investigate_runaway
+    from jointdec.divergence.forensics import batch_of_step, investigate, investigate_runaway
     from jointdec.divergence.last_good import LastGood
     from jointdec.reporting.divergence import divergence_figure, divergence_report
     from jointdec.training.result import diverged_at
 
     training, results, step = trained.training, trained.results, diverged_at(trained.results)
+    assert training is not None
     place = folder / "divergence"
     place.mkdir(exist_ok=True)
-    assert training is not None
     if step is not None:
         assert training.bad_state is not None
+        LastGood(step, batch_of_step(config, dataset, step), training.bad_state).save(place / "state.npz")
+        tracker.log_artifact(place / "state.npz", "divergence")  # first of all: what comes now only explains it
         divergence = investigate(config, dataset, training.bad_state, step)
-        LastGood(step, divergence.batch, training.bad_state).save(place / "state.npz")
+        if not training.retaken_alike:
+            unlike = "The steps before it, taken again, gave other numbers: this device is not deterministic."
+            divergence = replace(divergence, evidence=f"{divergence.evidence} {unlike}")
     else:
         assert trained.runaway is not None
         divergence = investigate_runaway(config, dataset, training.state(), trained.runaway)
     divergence_figure(results, divergence.step).savefig(place / "steps.png")
     (place / "report.md").write_text(divergence_report(divergence, results, tracker.run_id), encoding="utf-8")
-    for file in sorted(place.iterdir()):
-        tracker.log_artifact(file, "divergence")
+    for name in ("report.md", "steps.png"):
+        tracker.log_artifact(place / name, "divergence")
     tracker.set_tags({f"jointdec.divergence.{name}": getattr(divergence, name) for name in ("step", "tensor", "cause")})
     return divergence
 

@@ -105,6 +105,27 @@ def test_a_remedy_that_does_not_help_says_what_diverges_now(diverged, capsys):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("policy", ["skip", "continue"])
+def test_the_step_of_a_run_that_went_on_is_taken_again_and_not_skipped(record, capsys, policy):
+    run_id = record("loss=answer", "model.alpha=0", f"training.on_divergence={policy}", "training.max_skipped=1")
+    capsys.readouterr()
+    assert main([run_id]) == 0
+    assert main([run_id, "optimizer.learning_rate=1e-5"]) == 3
+    assert "diverges     0 steps after the recorded one" in capsys.readouterr().out
+    assert main([run_id, "loss=split"]) == 0
+
+
+@pytest.mark.parametrize("content", [b"", b"no zip", b"PK\x03\x04 cut"])
+def test_a_damaged_state_is_one_sentence(record, capsys, content):
+    run_id = record("loss=answer", "model.alpha=0", "seed=5")
+    (file,) = record.folder.glob(f"mlartifacts/**/{run_id}/**/state.npz")
+    file.write_bytes(content)
+    capsys.readouterr()
+    assert main([run_id]) == 2
+    assert "state.npz of the run is no file of arrays" in capsys.readouterr().err
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("flags", "overrides"),
     [

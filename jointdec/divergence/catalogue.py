@@ -64,12 +64,14 @@ CAUSES = {
         "loss.weights.nodes=1 loss.weights.edges=2",
     ),
     "epsilon": Cause(
-        "Adam divided 0 by 0: a weight whose gradients were all 0 has moments of 0, and epsilon is 0 as well.",
+        "Adam divided by 0: a weight's second moment is 0, since its gradients were all 0 or too small to square, and "
+        "epsilon is 0 as well.",
         "optimizer.epsilon=1e-8.",
         "optimizer.epsilon=1e-8",
     ),
     "corrupted_state": Cause(
-        "A weight or a moment of Adam was NaN, or a moment Inf, before the step: no step of this loop leaves it so.",
+        "A weight or a moment of Adam was NaN, a moment was Inf, or a second moment negative before the step: no step "
+        "of this loop leaves it so.",
         "Look at where the state came from (a checkpoint, other code, memory); go back to an earlier one.",
     ),
     "unknown": Cause(

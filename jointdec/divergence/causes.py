@@ -16,7 +16,7 @@ import numpy as np
 from jointdec.config import Config, WeightsConfig
 from jointdec.data.dataset import Split
 from jointdec.divergence.record import Traced
-from jointdec.divergence.runaway import Runaway
+from jointdec.divergence.runaway import BELOW_ZERO, Runaway
 from jointdec.divergence.trace import LEAKY_RELU, first_bad, trace_step
 from jointdec.models.architecture import initial_weights
 from jointdec.training.state import State
@@ -67,10 +67,10 @@ def find_cause(case: Case) -> Verdict:
 
 def find_runaway_cause(config: Config, state: State, label_warning: str | None, runaway: Runaway) -> Verdict:
     """The cause of a loss that runs away while finite, as far as it can be told from the state after the epoch."""
-    if label_warning and config.loss.name != "mse":
-        return Verdict("labels_not_a_distribution", f"{runaway.sentence} {label_warning}")
     if moved := _moved_by_large_steps(config, state):
         return Verdict("learning_rate", f"{runaway.sentence} {moved}.")
+    if label_warning and runaway.kind == "below_zero":
+        return Verdict("labels_not_a_distribution", f"{runaway.sentence} {label_warning}")
     return Verdict("unknown", runaway.sentence)
 
 
@@ -84,6 +84,10 @@ def _corrupted_state(case: Case) -> str | None:
         return f"{case.at} holds {culprit.bad.sum()} values that are not finite."
     if culprit.part == "weight" and np.isnan(culprit.value).any():
         return f"{case.at} holds {np.isnan(culprit.value).sum()} NaN."
+    if culprit.part == "update":
+        second = next(entry for entry in case.trace if entry.name == f"second/{culprit.name.partition('/')[2]}")
+        if negative := int((culprit.bad & (second.value < 0)).sum()):
+            return f"{second.name} held {negative} negative values before the step, which no sum of squares is."
     return None
 
 
@@ -133,11 +137,17 @@ def _epsilon(case: Case) -> str | None:
 
 
 def _labels_not_a_distribution(case: Case) -> str | None:
-    if case.label_warning is None or case.config.loss.name == "mse":
+    """A cross-entropy below zero is the proof that the labels matter: of distributions it cannot be."""
+    if case.label_warning is None:
         return None
-    loss = next(float(entry.value) for entry in case.trace if entry.name == "loss")
-    below = f"The loss has fallen to {loss:.3g}" if loss < 0 else f"The loss is {loss:.3g}"
-    return f"{below} and {case.at} is the first to overflow; {case.label_warning}"
+    terms = [entry.value for entry in case.trace if entry.name.endswith("_cross_entropy") and entry.part == "loss"]
+    least = min((float(np.nanmin(values)) for values in terms if np.isfinite(values).any()), default=0.0)
+    if least >= BELOW_ZERO:
+        return None
+    return (
+        f"The cross-entropy has fallen to {least:.3g} in places of this batch, and {case.at} is the first to overflow; "
+        f"{case.label_warning}"
+    )
 
 
 def _learning_rate(case: Case) -> str | None:
@@ -188,8 +198,8 @@ RULES: dict[str, Callable[[Case], str | None]] = {
     "unnormalised_probabilities": _unnormalised_probabilities,
     "loss_weight": _loss_weight,
     "epsilon": _epsilon,
-    "labels_not_a_distribution": _labels_not_a_distribution,
     "learning_rate": _learning_rate,
     "weight_overflow": _weight_overflow,
+    "labels_not_a_distribution": _labels_not_a_distribution,
     "activation_overflow": _activation_overflow,
 }

@@ -52,8 +52,9 @@ def investigate_runaway(config: Config, dataset: Dataset, state: State, runaway:
     rows = batch_of_step(config, dataset, runaway.step)
     verdict = find_runaway_cause(config, state, dataset.label_warning, runaway)
     trace = trace_step(config, state, rows_of(dataset.train, rows))
-    where = f"It is finite: {runaway.value:.4g}."
-    return Divergence(runaway.step, rows, f"{runaway.head}_loss", where, *verdict, trace, compiled=False)
+    where = f"It was {runaway.value:.4g}, and finite, as every number was."
+    tensor = f"{runaway.head}_loss"
+    return Divergence(runaway.step, rows, tensor, where, *verdict, trace, compiled=False, runaway=True)
 
 
 def rows_of(split: Split, rows: npt.NDArray[np.integer]) -> Split:

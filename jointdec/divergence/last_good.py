@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,7 +15,7 @@ from jointdec.errors import UserError
 from jointdec.losses.formulation import make_formulation
 from jointdec.training import make_training
 from jointdec.training.loop import Loop
-from jointdec.training.state import State
+from jointdec.training.state import State, read_arrays
 
 
 class LastGood(NamedTuple):
@@ -36,25 +37,27 @@ def read_last_good(file: Path) -> LastGood:
         UserError: the file is not what `jointdec.training.state.State.save` writes.
     """
     try:
-        with np.load(file, allow_pickle=False) as arrays:
-            kept = dict(arrays)
+        kept = read_arrays(file)
         return LastGood(int(kept["step"]), kept["batch"], State.from_arrays(kept))
-    except (KeyError, ValueError, OSError) as error:
-        raise UserError(f"The artifact divergence/state.npz of the run cannot be read ({error}).") from error
+    except (KeyError, ValueError) as error:
+        raise UserError(f"The artifact divergence/state.npz of the run lacks something ({error}).") from error
 
 
 class Went(NamedTuple):
     """Steps taken from the last good state: their rows, the bad one in global numbers, and what that started from."""
 
-    first: int
     rows: npt.NDArray[Any]
     bad: int | None
     state: State | None
 
 
 def go_on(config: Config, dataset: Dataset, last_good: LastGood, steps: int) -> Went:
-    """Take the step that diverged, and ``steps`` after it, by the configuration's own loop."""
-    training = start_from(config, dataset, last_good.state)
+    """Take the step that diverged, and ``steps`` after it, by the configuration's own loop; stop at a bad one.
+
+    Raises:
+        UserError: the state is not of the configuration's model.
+    """
+    training = _start_from(config, dataset, last_good.state)
     per_epoch = -(-len(dataset.train) // config.training.batch_size)
     first, end, parts = last_good.step, last_good.step + 1 + steps, []
     while first < end:
@@ -62,13 +65,20 @@ def go_on(config: Config, dataset: Dataset, last_good: LastGood, steps: int) -> 
         taken = training.run_guarded(epoch, within, min(per_epoch, within + end - first))
         parts.append(taken.rows)
         if taken.bad is not None:
-            return Went(last_good.step, np.concatenate(parts), epoch * per_epoch + taken.bad, training.state())
+            return Went(np.concatenate(parts), epoch * per_epoch + taken.bad, training.state())
         first += len(taken.rows)
-    return Went(last_good.step, np.concatenate(parts), None, None)
+    return Went(np.concatenate(parts), None, None)
 
 
-def start_from(config: Config, dataset: Dataset, state: State) -> Loop:
-    """The configuration's loop, at this state."""
-    training = make_training(config, make_formulation(config), dataset)
+def _start_from(config: Config, dataset: Dataset, state: State) -> Loop:
+    formulation = make_formulation(config)
+    for group in ("weights", "first", "second"):
+        shapes = {name: tuple(array.shape) for name, array in getattr(state, group).items()}
+        if shapes != {name: tuple(variable.shape) for name, variable in formulation.variables.items()}:
+            raise UserError(f"The {group} in divergence/state.npz are not those of model={config.model.name}.")
+    stop = replace(
+        config.training, on_divergence="stop"
+    )  # whatever the run did: here the bad step is what one asks for
+    training = make_training(replace(config, training=stop), formulation, dataset)
     training.restore(state)
     return training

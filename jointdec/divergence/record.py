@@ -55,6 +55,8 @@ class Divergence:
         evidence: why that cause.
         trace: all tensors of the step.
         compiled: whether the step had to be compiled with XLA to show it: op by op it was finite.
+        runaway: the loss ran away while every number was finite; ``tensor`` is the head's loss, and the trace is of
+            its batch from the weights after the epoch.
     """
 
     step: int
@@ -65,6 +67,7 @@ class Divergence:
     evidence: str
     trace: Sequence[Traced]
     compiled: bool
+    runaway: bool = False
 
     @property
     def remedy(self) -> str:
@@ -73,5 +76,12 @@ class Divergence:
 
     @property
     def override(self) -> str:
-        """Overrides that try it."""
-        return CAUSES[self.cause].override
+        """Overrides that try it on this step; empty where that cannot help."""
+        return "" if self.runaway else CAUSES[self.cause].override
+
+    @property
+    def sentence(self) -> str:
+        """What happened, and where."""
+        if self.runaway:
+            return f"in step {self.step}: {self.tensor} ran away. {self.where}"
+        return f"in step {self.step}; first not finite: {self.tensor}. {self.where}"

@@ -67,10 +67,14 @@ class RunawayWatch:
     def _look(self, head: str, losses: npt.NDArray[np.float64], first_step: int) -> Runaway | None:
         before = self._recent[head]
         known = np.concatenate([before, losses])
-        self._recent[head] = known[-WINDOW - STAYS :]
-        high = np.abs(known) > self._began.setdefault(head, abs(float(losses[0])))
-        for index in np.flatnonzero((known < BELOW_ZERO) | high):
+        self._recent[head] = known[-WINDOW - STAYS + 1 :]
+        if head not in self._began and np.isfinite(losses).any():
+            self._began[head] = abs(float(losses[np.isfinite(losses)][0]))
+        suspicious = np.isfinite(known) & ((known < BELOW_ZERO) | (np.abs(known) > self._began.get(head, np.inf)))
+        suspicious[: max(0, len(before) - STAYS + 1)] = False  # these were judged before
+        for index in np.flatnonzero(suspicious):
             past, stays = np.abs(known[max(0, index - WINDOW) : index]), np.abs(known[index : index + STAYS])
+            past = past[np.isfinite(past)]
             median = float(np.median(past)) if len(past) else float("nan")
             grown = len(stays) == STAYS and stays.min() > GROWTH * median
             if known[index] < BELOW_ZERO or grown:

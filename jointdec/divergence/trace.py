@@ -90,7 +90,8 @@ def _forward_and_backward(
         for variable in _variables_of(twin, name):
             gradient = gradients[variable] if scale is None else gradients[variable] / scale
             yield f"gradient/{variable}", "gradient", "backward pass", gradient
-    squares = [tf.reduce_sum(tf.square(gradients[variable])) / (scale or 1) ** 2 for variable in twin.variables]
+    unscaled = [gradients[variable] / (scale or 1) for variable in twin.variables]
+    squares = [tf.reduce_sum(tf.square(gradient)) for gradient in unscaled]
     yield "grad_norm", "gradient", "root of the sum of all squared gradients", tf.sqrt(tf.add_n(squares))
 
 

@@ -30,12 +30,6 @@ def save_curves(results: Sequence[EpochResult], file: Path) -> None:
     np.savez_compressed(file, **arrays)  # type: ignore[arg-type]  # for NumPy's stub they might be allow_pickle
 
 
-def load_curves(file: Path) -> dict[str, npt.NDArray[Any]]:
-    """Read what `save_curves` wrote."""
-    with np.load(file, allow_pickle=False) as arrays:
-        return dict(arrays)
-
-
 def largest_difference(then: dict[str, npt.NDArray[Any]], now: dict[str, npt.NDArray[Any]]) -> str | None:
     """The largest relative difference between two runs' curves, in words; None if all numbers are the same."""
     if then.keys() != now.keys() or any(then[name].shape != now[name].shape for name in then):
@@ -45,7 +39,7 @@ def largest_difference(then: dict[str, npt.NDArray[Any]], now: dict[str, npt.NDA
         new = now[name]
         differs = ~((old == new) | (np.isnan(old) & np.isnan(new)))
         if differs.any():
-            relative = np.where(differs, np.abs(new - old) / np.maximum(np.abs(old), np.finfo(float).tiny), 0)
+            relative = np.where(differs, np.abs(new - old) / np.maximum(np.abs(old), np.abs(new)), 0)
             at = int(np.nanargmax(np.where(np.isnan(relative), np.inf, relative)))
             if not where or not relative[at] <= worst:
                 worst, where = float(relative[at]), f"{name}: {old[at]:.9g} then, {new[at]:.9g} now, in place {at}"

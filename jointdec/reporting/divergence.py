@@ -32,17 +32,9 @@ def divergence_report(divergence: Divergence, results: Sequence[EpochResult], ru
         run_id: MLflow's id; None if the run is not recorded.
     """
     cause = CAUSES[divergence.cause]
-    lines = [f"# Diverged in step {divergence.step:,}", "", "## What", ""]
-    if divergence.tensor == NOT_FOUND:
-        lines += ["Taken again tensor by tensor, the step is finite."]
-    else:
-        operation = next(entry.operation for entry in divergence.trace if entry.name == divergence.tensor)
-        how = "compiled with XLA (op by op it was finite)" if divergence.compiled else "op by op"
-        lines += [
-            f"The first tensor of the step that is not finite is **`{divergence.tensor}`**: {operation}. "
-            f"The step was taken again tensor by tensor, {how}, from the weights that it started from.",
-            *("", "## Where", "", divergence.where),
-        ]
+    lines = [f"# Diverged in step {divergence.step:,}", "", "## What", "", *_what(divergence)]
+    if divergence.tensor != NOT_FOUND:
+        lines += ["", "## Where", "", divergence.where]
     lines += ["", f"## Why: {divergence.cause}", "", cause.meaning, "", f"Evidence: {divergence.evidence}"]
     lines += ["", "## What to try", "", cause.remedy]
     if run_id and divergence.override:
@@ -65,6 +57,19 @@ def divergence_report(divergence: Divergence, results: Sequence[EpochResult], ru
     rows = ", ".join(str(row) for row in divergence.batch.tolist())
     lines += ["", "## The batch", "", f"Rows of the train split, in their order: {rows}."]
     return "\n".join(lines) + "\n"
+
+
+def _what(divergence: Divergence) -> list[str]:
+    if divergence.runaway:
+        return [f"The loss `{divergence.tensor}` ran away. Below, its batch from the weights after the epoch."]
+    if divergence.tensor == NOT_FOUND:
+        return ["Taken again tensor by tensor, the step is finite."]
+    operation = next(entry.operation for entry in divergence.trace if entry.name == divergence.tensor)
+    how = "compiled with XLA (op by op it was finite)" if divergence.compiled else "op by op"
+    return [
+        f"The first tensor of the step that is not finite is **`{divergence.tensor}`**: {operation}. "
+        f"The step was taken again tensor by tensor, {how}, from the weights that it started from."
+    ]
 
 
 def divergence_figure(results: Sequence[EpochResult], step: int) -> Figure:

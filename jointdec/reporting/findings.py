@@ -34,8 +34,7 @@ class Findings(NamedTuple):
         lines = [self.runaway.sentence] if self.runaway else []
         if divergence := self.divergence:
             lines += [
-                f"**Diverged** in step {divergence.step}; the first tensor that is not finite is "
-                f"`{divergence.tensor}`. {divergence.where}",
+                f"**Diverged** {divergence.sentence}",
                 f"Cause: **{divergence.cause}**. {divergence.evidence}",
                 f"Try: {divergence.remedy} See the artifact `divergence/report.md`.",
             ]

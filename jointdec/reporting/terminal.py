@@ -121,11 +121,11 @@ class Terminal:
     def explain_divergence(self, divergence: Divergence, run_id: str | None) -> None:
         """What went NaN or Inf, why, and what to do about it."""
         facts = {
-            "diverged": f"in step {divergence.step}; first not finite: {divergence.tensor}. {divergence.where}",
+            "diverged": divergence.sentence,
             "cause": f"{divergence.cause}. {divergence.evidence}",
             "try": divergence.remedy,
         }
-        if run_id:
+        if run_id and not divergence.runaway:
             facts["replay"] = f"python -m jointdec.replay {run_id} {divergence.override}".rstrip()
         for name, fact in facts.items():
             self._console.print(f"[bold]{name:12}[/] {escape(fact)}", soft_wrap=name == "replay")

@@ -119,24 +119,36 @@ def recorded_config(text: str, overrides: Sequence[str]) -> Config:
         raise UserError("The recorded configuration is no mapping of keys to values.")
     values: dict[str, Any] = OmegaConf.to_container(recorded, resolve=False)  # type: ignore[assignment]  # str keys
     _refuse_interpolations("", values)
+    if isinstance(values.get("data"), dict) and "cache" in values["data"]:  # a record does not say where to write
+        values["data"]["cache"] = _option("data", "qm9")["cache"]
     for override in parsed:
         key, value = override.key_or_group, override.value()
         if override.is_sweep_override() or override.is_delete() or override.is_add():
             raise UserError(f"{override.input_line}: a replay takes only KEY=VALUE and GROUP=OPTION.")
         if key in (*GROUPS, "data"):
-            values[key] = _switched(key, str(value), values[key])
+            values[key] = _switched(key, str(value), values.get(key))
         else:
             _set(values, key, value)
-    return parse(OmegaConf.create(values))
+    try:
+        return parse(OmegaConf.create(values))
+    except OmegaConfBaseException as error:
+        raise UserError(one_sentence(error)) from error
 
 
-def _switched(group: str, option: str, recorded: Mapping[str, Any]) -> dict[str, Any]:
+def _switched(group: str, option: str, recorded: Any) -> dict[str, Any]:  # noqa: ANN401 (any YAML)
     options = sorted(file.stem for file in (conf_folder() / group).glob("*.yaml"))
     if option not in options:
         known = ", ".join(options)
         raise UserError(f"There is no option {group}={option}{did_you_mean(option, options)}; the options are {known}.")
-    new: dict[str, Any] = OmegaConf.to_container(OmegaConf.load(conf_folder() / group / f"{option}.yaml"))  # type: ignore[assignment]
-    return new | {key: value for key, value in recorded.items() if key in new and key not in KEPT_BY_OPTION}
+    new = _option(group, option)
+    kept = recorded if isinstance(recorded, dict) else {}
+    return new | {key: value for key, value in kept.items() if key in new and key not in KEPT_BY_OPTION}
+
+
+def _option(group: str, option: str) -> dict[str, Any]:
+    loaded = OmegaConf.to_container(OmegaConf.load(conf_folder() / group / f"{option}.yaml"))
+    assert isinstance(loaded, dict)
+    return {str(key): value for key, value in loaded.items()}
 
 
 def _set(values: dict[str, Any], key: str, value: Any) -> None:  # noqa: ANN401 (any YAML)

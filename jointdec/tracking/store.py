@@ -21,7 +21,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import RESOURCE_ALREADY_EXISTS, ErrorCode
 from mlflow.utils.credentials import get_default_host_creds
 from mlflow.utils.rest_utils import http_request
-from sqlalchemy import create_engine, make_url
+from sqlalchemy import create_engine, inspect, make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from jointdec.errors import UserError
@@ -76,6 +76,8 @@ def connect(uri: str) -> MlflowClient:
                 raise _cannot_use(uri, "there is no such file")
         else:
             _ask_database(uri)
+        if scheme_of(uri) not in SERVERS and not _is_mlflow_s(uri):
+            raise _cannot_use(uri, "MLflow has recorded nothing in it")
         return MlflowClient(uri)
     except (MlflowException, SQLAlchemyError, ImportError, OSError) as error:
         raise _cannot_use(uri, str(error)) from error
@@ -149,6 +151,15 @@ def _ask_database(uri: str) -> None:
     engine = create_engine(url)
     engine.connect().close()
     engine.dispose()
+
+
+def _is_mlflow_s(uri: str) -> bool:
+    """Whether the database has MLflow's tables. A client would make them, also in somebody else's database."""
+    engine = create_engine(uri)
+    try:
+        return inspect(engine).has_table("experiments")
+    finally:
+        engine.dispose()
 
 
 def _cannot_use(uri: str, reason: str) -> UserError:

@@ -45,7 +45,7 @@ class FitTraining(Loop):
         optimizer.build(formulation.model.trainable_variables)
         trained = [id(variable) for variable in formulation.model.trainable_variables]
         self._places = [trained.index(id(variable)) for variable in formulation.variables.values()]
-        self._curves = _Curves(self._adam, self._places, self.stops)
+        self._curves = _Curves(self._adam, self._loss_scale, self._places, self.stops)
 
     def run_steps(self, epoch: int, first: int, stop: int) -> Rows:
         """See `Loop.run_steps`."""
@@ -134,9 +134,15 @@ class RecordedAdam(keras.optimizers.Adam):  # type: ignore[misc]  # Keras ships 
 class _Curves(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ships no types
     """Collects the rows of the steps, and ends ``fit`` at a bad one."""
 
-    def __init__(self, adam: RecordedAdam, places: list[int], stops: bool) -> None:
+    def __init__(
+        self,
+        adam: RecordedAdam,
+        loss_scale: keras.optimizers.LossScaleOptimizer | None,
+        places: list[int],
+        stops: bool,
+    ) -> None:
         super().__init__()
-        self._adam, self._places, self._stops = adam, places, stops
+        self._adam, self._loss_scale, self._places, self._stops = adam, loss_scale, places, stops
         self.rows: list[list[float]] = []
         self.ended: list[float] = []  # seconds
 
@@ -155,7 +161,10 @@ class _Curves(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ships no
         assert logs is not None
         _ = self.model
         updates = int(_number(self._adam.iterations))
-        squares = ops.convert_to_numpy(self._adam.squared_norms)[self._places] * (updates > self._updates)
+        squares = ops.convert_to_numpy(self._adam.squared_norms)[self._places]
+        if updates == self._updates:  # the loss scale's fault, unless there was none left to halve
+            assert self._loss_scale is not None
+            squares = np.full_like(squares, np.nan if _number(self._loss_scale.dynamic_scale) < 1 else 0.0)
         self._updates = updates
         layers = squares.reshape(-1, 2).sum(1)  # kernel and bias
         losses = [float(logs[f"step_{name}"]) for name in ("loss", "nodes", "edges")]

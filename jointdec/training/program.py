@@ -63,7 +63,7 @@ class CompiledTraining(Loop):
         return self._evaluation(self._val if split is self._dataset.val else on_device(split, self._dtype))
 
     def sound(self) -> bool:
-        """See `Loop.sound`: as the last steps left it."""
+        """See `Loop.sound`: the program says it with every call."""
         return self._sound
 
     def state(self) -> State:
@@ -77,6 +77,7 @@ class CompiledTraining(Loop):
 
     def restore(self, state: State) -> None:
         """See `Loop.restore`."""
+        self._sound = state.finite_weights
         self._formulation.set_weights(state.weights)
         for variables, values in ((self._adam.first, state.first), (self._adam.second, state.second)):
             for name, variable in zip(self._formulation.variables, variables, strict=True):

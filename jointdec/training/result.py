@@ -53,17 +53,22 @@ def columns(names: Sequence[str], rows: npt.NDArray[np.floating]) -> dict[str, V
     return dict(zip(names, rows.astype(np.float64).T, strict=True))
 
 
-def training_means(steps: Mapping[str, Values], size: int, batch_size: int) -> dict[str, float]:
+def training_means(
+    steps: Mapping[str, Values], size: int, batch_size: int, skipped: Sequence[int] = ()
+) -> dict[str, float]:
     """Means over molecules of the losses per step.
 
     Args:
         steps: at least loss, nodes and edges, each (steps,); fewer steps than an epoch has if it was cut short.
         size: molecules in a whole epoch.
         batch_size: molecules in a batch; the last batch of an epoch may have fewer.
+        skipped: steps of the epoch that do not count.
     """
     first = batch_size * np.arange(len(steps["loss"]))
-    counts = np.minimum(size - first, batch_size)
-    return {name: float(steps[name] @ counts / counts.sum()) for name in ("loss", "nodes", "edges")}
+    counts = np.delete(np.minimum(size - first, batch_size), skipped)
+    if not len(counts):
+        return dict.fromkeys(("loss", "nodes", "edges"), float("nan"))
+    return {name: float(np.delete(steps[name], skipped) @ counts / counts.sum()) for name in ("loss", "nodes", "edges")}
 
 
 def diverged_at(results: Sequence[Any]) -> int | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from jointdec.errors import UserError
 from jointdec.models.architecture import Weights
 
 GROUPS = ("weights", "first", "second")
@@ -58,3 +60,16 @@ class State:
             iterations=int(arrays["iterations"]),
             loss_scale=None if scale is None else (float(scale[0]), int(scale[1])),
         )
+
+
+def read_arrays(file: Path) -> dict[str, npt.NDArray[Any]]:
+    """All arrays of an ``.npz`` file of a record.
+
+    Raises:
+        UserError: it is none.
+    """
+    try:
+        with np.load(file, allow_pickle=False) as arrays:
+            return dict(arrays)
+    except (ValueError, OSError, EOFError, TypeError, zipfile.BadZipFile) as error:
+        raise UserError(f"The artifact {file.name} of the run is no file of arrays ({error}).") from error

@@ -70,6 +70,28 @@ def test_a_setting_that_overflows_is_named_as_the_cause(diverge, overrides, tens
     assert (found.tensor, found.cause) == (tensor, cause)
 
 
+@pytest.mark.parametrize(
+    ("overrides", "cause"),
+    [(["model.alpha=1e20"], "activation_overflow"), (["optimizer.learning_rate=1e6"], "learning_rate")],
+)
+def test_labels_that_are_no_distributions_are_not_blamed_for_what_something_else_did(diverge, overrides, cause):
+    def fault(dataset):
+        return replace(dataset, label_warning="5 labels are none.")
+
+    _, _, found = diverge(*overrides, fault=fault)
+    assert found.cause == cause
+
+
+def test_a_second_moment_below_zero_is_a_corrupted_state(diverge):
+    def corrupt(state):
+        values = {name: np.array(value) for name, value in state.second.items()}
+        values["edges_1/kernel"][3, 5] = -1
+        return replace(state, second=values)
+
+    _, _, found = diverge(corrupt=corrupt)
+    assert (found.step, found.tensor, found.cause) == (0, "update/edges_1/kernel", "corrupted_state")
+
+
 def test_a_layer_of_huge_weights_is_a_weight_overflow_and_not_a_learning_rate(diverge):
     def corrupt(state):
         return replace(state, weights=dict(state.weights) | {"edges_2/kernel": np.full((128, 256), 1e30, np.float32)})
@@ -104,6 +126,8 @@ def test_a_runaway_of_labels_that_are_no_distributions_is_blamed_on_them(make_co
     state = make_training(config, make_formulation(config), dataset).state()
     found = investigate_runaway(config, dataset, state, Runaway(3, "nodes", "below_zero", -2.0, 1.0))
     assert (found.step, found.tensor, found.cause) == (3, "nodes_loss", "labels_not_a_distribution")
+    assert found.runaway
+    assert found.override == ""
     unlabelled = replace(dataset, label_warning=None)
     assert investigate_runaway(config, unlabelled, state, Runaway(3, "nodes", "growth", 1e9, 1.0)).cause == "unknown"
 

@@ -27,7 +27,7 @@ def test_a_noisy_loss_that_falls_to_nearly_nothing_is_no_runaway(seed, steepness
 
 
 def test_a_spike_of_a_loss_that_was_nearly_nothing_is_no_runaway_as_long_as_it_is_below_where_it_began():
-    losses = np.concatenate([np.geomspace(2, 1e-7, 200), [0.5], np.full(20, 1e-7)])
+    losses = np.concatenate([np.geomspace(2, 1e-7, 200), np.full(20, 0.5), np.full(20, 1e-7)])
     assert watch(losses) == [None]
 
 
@@ -67,4 +67,19 @@ def test_of_two_heads_the_one_that_ran_away_first_is_named():
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
 def test_a_value_that_is_not_finite_is_not_a_runaway(bad):
-    assert watch([1.0, 1.0, bad, 1.0]) == [None]
+    losses = np.ones(50)
+    losses[20:30] = bad
+    assert watch(losses) == [None]
+
+
+@pytest.mark.parametrize("bad", [0, 40])
+def test_growth_after_a_step_that_was_skipped_is_flagged_all_the_same(bad):
+    losses = np.ones(200)
+    losses[bad], losses[150:] = np.nan, 1e9
+    assert next(found for found in watch(losses, epochs=2) if found).step == 150
+
+
+def test_a_loss_that_was_low_once_long_ago_is_not_judged_again():
+    losses = np.full(315, 5.0)
+    losses[0], losses[210] = 1.0, 1e-3
+    assert watch(losses, epochs=3) == [None] * 3

@@ -27,7 +27,7 @@ def test_it_says_what_was_trained_on_what_and_how_it_ended():
 def test_it_says_of_a_run_that_diverged_what_where_why_and_what_to_try():
     divergence = Divergence(17, np.arange(3), "edges_gram", "It is inf.", "learning_rate", "It moved.", [], False)
     text = describe(outcome="diverged", findings=Findings(divergence=divergence))
-    for fact in ("step 17", "`edges_gram`", "It is inf.", "**learning_rate**", "It moved.", divergence.remedy):
+    for fact in ("step 17", "edges_gram", "It is inf.", "**learning_rate**", "It moved.", divergence.remedy):
         assert fact in text
 
 

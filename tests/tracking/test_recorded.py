@@ -1,5 +1,7 @@
 """A configuration read back from a record: what it may say, and what overrides make of it."""
 
+import contextlib
+import sqlite3
 from dataclasses import asdict, replace
 
 import pytest
@@ -77,9 +79,39 @@ def test_a_wrong_override_is_one_sentence(config, overrides, sentence):
     ],
 )
 def test_a_record_that_names_what_is_not_jointdec_s_is_refused(config, changes, sentence):
-    with pytest.raises(UserError, match=r".*") as error:
+    with pytest.raises(UserError) as error:
         recorded_config(text(config, **changes), [])
     assert sentence in str(error.value)
+
+
+@pytest.mark.parametrize("record", ["data: x", "- 1", "seed: [", "{}", "loss: 5\ndata: {name: gaussian}"])
+def test_a_record_that_is_no_configuration_is_one_sentence(record):
+    with pytest.raises(UserError) as error:
+        recorded_config(record, [])
+    assert "\n" not in str(error.value)
+
+
+def test_an_override_with_an_interpolation_is_one_sentence(config):
+    with pytest.raises(UserError):
+        recorded_config(text(config), ["seed='${nope}'"])
+
+
+def test_a_record_does_not_say_where_this_machine_caches(config):
+    from jointdec.config import Qm9Config
+
+    data = {"name": "qm9", "cache": "/somewhere/else", "scattering": "diffusion", "normalization": "whiten"}
+    assert recorded_config(text(config, data=data), []).data == Qm9Config(**data | {"cache": "~/.cache/jointdec"})
+    assert recorded_config(text(config, data=data), ["data.cache=mine"]).data.cache == "mine"
+
+
+def test_a_database_of_another_program_is_left_alone(tmp_path):
+    with contextlib.closing(sqlite3.connect(tmp_path / "theirs.db")) as database:
+        database.execute("create table cats (name)")
+        database.commit()
+    before = (tmp_path / "theirs.db").read_bytes()
+    with pytest.raises(UserError, match="MLflow has recorded nothing in it"):
+        read_run(f"sqlite:///{tmp_path}/theirs.db", "0" * 32, tmp_path)
+    assert (tmp_path / "theirs.db").read_bytes() == before
 
 
 def test_a_python_object_in_a_record_is_refused_and_not_made(config, tmp_path):

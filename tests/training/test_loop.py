@@ -108,6 +108,8 @@ def test_skip_drops_the_bad_batches_counts_them_and_trains_on(make_loop, dataset
     result = loop.run_epoch(EPOCH)
     assert result.diverged_at is None
     assert result.skipped == (EPOCH * STEPS, EPOCH * STEPS + 2)
+    assert result.train["loss"] == pytest.approx((10 * result.steps["loss"][1] + 5 * result.steps["loss"][3]) / 15)
+    assert loop.retaken_alike
     assert np.isnan(result.steps["loss"]).tolist() == [True, False, True, False]
     assert_same(loop.state(), truth_after(flags, (1, 2), (3, 4))[1])
 
@@ -195,6 +197,36 @@ def test_all_loops_see_the_same_layers_norms(make_loop, dataset):
     for other in norms[1:]:
         for name, values in norms[0].items():
             np.testing.assert_allclose(other[name], values, rtol=1e-10, err_msg=name)
+
+
+def test_weights_that_no_loss_shows_are_traced_back_over_many_steps(make_loop, dataset):
+    """Under float16 a NaN gradient counts as an overflow of the loss scale, and a masked weight changes no loss."""
+    flags = ["loss=tf_native", "training.jit=false", "training.precision=float16", "optimizer.epsilon=0"]
+    loop = make_loop(flags, dataset)
+    before = loop.state()
+    result = loop.run_epoch(0)
+    assert result.diverged_at == 0
+    assert loop.retaken_alike
+    assert_same(loop.state(), before)
+
+
+@pytest.mark.slow
+def test_fit_tells_gradients_that_no_loss_scale_makes_finite(make_loop, dataset):
+    flags = ["loss=split", "training=fit", "training.jit=false", "training.precision=float16"]
+    loop = make_loop(flags, dataset)
+    broken = dict(loop.state().weights)
+    broken["edges_2/kernel"] = broken["edges_2/kernel"] * np.float32(3e4)
+    loop.restore(replace(loop.state(), weights=broken, loss_scale=(1.0, 0)))
+    result = loop.run_epoch(0)
+    assert result.diverged_at == 0
+
+
+def test_steps_taken_again_that_give_other_numbers_are_told(make_loop, dataset, monkeypatch):
+    loop = make_loop(LOOPS[0], with_bad_molecules(dataset, 2))
+    run_steps = loop.run_steps
+    monkeypatch.setattr(loop, "run_steps", lambda *steps: run_steps(*steps) * (1 + 1e-7 * (steps[2] < STEPS)))
+    assert loop.run_epoch(EPOCH).diverged_at == EPOCH * STEPS + 2
+    assert not loop.retaken_alike
 
 
 def test_steps_that_float16_s_loss_scaling_skips_are_no_divergence(make_loop, dataset, monkeypatch):

@@ -23,7 +23,7 @@ class Entry(NamedTuple):
 
 CONTENDERS = {
     "compiled": Entry("jointdec, training=compiled", "jointdec_program", "compiled"),
-    "unguarded": Entry("the same without the guard: on_divergence=continue", "jointdec_program", "unguarded"),
+    "unguarded": Entry("the same without the guard against divergence", "jointdec_program", "unguarded"),
     "bare": Entry("the bare program: no curves, norms, validation", "bare_program", "bare"),
     "loop": Entry("jointdec.run's loop: validation and MLflow too", "jointdec_program", "loop"),
     "keras": Entry("Keras fit, arrays, defaults", "keras_fit", "defaults"),

@@ -1,0 +1,66 @@
+"""What the guard against divergence costs a step: the same program with and without it, in turn. Three minutes.
+
+python experiments/throughput/guard.py    writes results/guard.csv and the README's section on it
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+from pathlib import Path
+
+import numpy as np
+from problem import Problem, compose_config, repeated
+from rounds import measure
+
+from jointdec.data.load import load
+
+HERE = Path(__file__).parent
+BEGIN, END = "<!-- guard: written by guard.py -->\n", "<!-- end of guard -->\n"
+STEPS = {50: 400, 300: 100}  # an epoch's, by batch size
+ROUNDS = 15
+LIMIT = 1.03
+COLUMNS = ("batch", "contender", "ms_per_step", "ratio_to_unguarded", "lower_quartile", "upper_quartile", "rounds")
+
+
+def main() -> None:
+    """Measure and write."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=ROUNDS, help=f"timed epochs of each (default {ROUNDS})")
+    parser.add_argument("--output", type=Path, default=HERE, help="folder of README.md and results/")
+    arguments = parser.parse_args()
+    sample = load(compose_config().data).train
+    rows = []
+    for batch, steps in STEPS.items():
+        problem = Problem(repeated(sample, batch * steps), batch)
+        contenders = ("unguarded", "compiled", "bare")
+        measured = measure({name: (name, problem) for name in contenders}, arguments.rounds)
+        times = {name: np.array([r.ms_per_step for r in rounds[1:]]) for name, rounds in measured.items()}  # type: ignore[union-attr]
+        for name, values in times.items():
+            lower, ratio, upper = np.percentile(values / times["unguarded"], (25, 50, 75))
+            rows.append((batch, name, float(np.median(values)), ratio, lower, upper, len(values)))
+    results = arguments.output / "results"
+    results.mkdir(parents=True, exist_ok=True)
+    with (results / "guard.csv").open("w", newline="", encoding="utf-8") as file:
+        table = csv.writer(file, lineterminator="\n")
+        table.writerow(COLUMNS)
+        table.writerows([*row[:2], *(f"{value:.4g}" for value in row[2:6]), row[6]] for row in rows)
+    text = "\n".join(_lines(rows)) + "\n"
+    print(text)
+    readme = arguments.output / "README.md"
+    if readme.is_file():
+        head, _, rest = readme.read_text(encoding="utf-8").partition(BEGIN)
+        readme.write_text(f"{head}{BEGIN}\n{text}\n{END}{rest.partition(END)[2]}", encoding="utf-8")
+
+
+def _lines(rows: list[tuple[int, str, float, float, float, float, int]]) -> list[str]:
+    lines = ["| batch | | ms/step | against the program without the guard (quartiles) |", "|---|---|---|---|"]
+    words = {"unguarded": "without", "compiled": "with the guard", "bare": "without curves and norms, too"}
+    for batch, name, median, ratio, lower, upper, _ in rows:
+        lines.append(f"| {batch} | {words[name]} | {median:.2f} | {ratio:.3f} ({lower:.3f} to {upper:.3f}) |")
+    verdicts = [f"batch {row[0]}: {'pass' if row[3] <= LIMIT else 'FAIL'}" for row in rows if row[1] == "compiled"]
+    return [*lines, "", f"Aim: at most {LIMIT:g} (median of {rows[0][-1]} paired rounds). {', '.join(verdicts)}."]
+
+
+if __name__ == "__main__":
+    main()
