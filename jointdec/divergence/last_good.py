@@ -76,9 +76,8 @@ def _start_from(config: Config, dataset: Dataset, state: State) -> Loop:
         shapes = {name: tuple(array.shape) for name, array in getattr(state, group).items()}
         if shapes != {name: tuple(variable.shape) for name, variable in formulation.variables.items()}:
             raise UserError(f"The {group} in divergence/state.npz are not those of model={config.model.name}.")
-    stop = replace(
-        config.training, on_divergence="stop"
-    )  # whatever the run did: here the bad step is what one asks for
+    # whatever the run did at a bad step, it is the bad step that matters here
+    stop = replace(config.training, on_divergence="stop")
     training = make_training(replace(config, training=stop), formulation, dataset)
     training.restore(state)
     return training
