@@ -9,7 +9,6 @@ from __future__ import annotations
 import time
 import traceback
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -21,7 +20,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from jointdec.data.dataset import Dataset
-    from jointdec.divergence.record import Divergence
     from jointdec.divergence.runaway import Runaway
     from jointdec.losses.formulation import Formulation
     from jointdec.reporting.terminal import Terminal
@@ -71,6 +69,7 @@ def train(config: Config, folder: Path, overrides: Sequence[str]) -> str:
 
     terminal = Terminal()
     tracker, dataset, formulation, accelerators = prepare(config, folder, overrides, terminal)
+    from jointdec.divergence.recorder import record_divergence
     from jointdec.reporting.description import description
     from jointdec.reporting.findings import Findings
     from jointdec.reporting.summary import write_summary
@@ -91,7 +90,7 @@ def train(config: Config, folder: Path, overrides: Sequence[str]) -> str:
             if results:
                 record_curves(results, config, folder, tracker)
             if training and outcome == "diverged":
-                divergence = explain_divergence(config, dataset, trained, folder, tracker)
+                divergence = record_divergence(config, dataset, training, results, trained.runaway, folder, tracker)
             if config.tracking.log_model and outcome in ("finished", "interrupted"):
                 log_model(formulation, config, tracker)
             if config.specimen and outcome != "interrupted":
@@ -198,38 +197,6 @@ def run_epochs(config: Config, training: Loop, tracker: Tracker, terminal: Termi
             if stop.made:
                 return Trained(training, results, "interrupted", runaway)
     return Trained(training, results, "finished" if diverged_at(results) is None else "diverged", runaway)
-
-
-def explain_divergence(
-    config: Config, dataset: Dataset, trained: Trained, folder: Path, tracker: Tracker
-) -> Divergence:
-    """Find the first tensor that is not finite and the cause; record tags and the artifact ``divergence/``."""
-    from jointdec.divergence.forensics import batch_of_step, investigate, investigate_runaway
-    from jointdec.divergence.last_good import LastGood
-    from jointdec.reporting.divergence import divergence_figure, divergence_report
-    from jointdec.training.result import diverged_at
-
-    training, results, step = trained.training, trained.results, diverged_at(trained.results)
-    assert training is not None
-    place = folder / "divergence"
-    place.mkdir(exist_ok=True)
-    if step is not None:
-        assert training.bad_state is not None
-        LastGood(step, batch_of_step(config, dataset, step), training.bad_state).save(place / "state.npz")
-        tracker.log_artifact(place / "state.npz", "divergence")  # first of all: what comes now only explains it
-        divergence = investigate(config, dataset, training.bad_state, step)
-        if not training.retaken_alike:
-            unlike = "The steps before it, taken again, gave other numbers: this device is not deterministic."
-            divergence = replace(divergence, evidence=f"{divergence.evidence} {unlike}")
-    else:
-        assert trained.runaway is not None
-        divergence = investigate_runaway(config, dataset, training.state(), trained.runaway)
-    divergence_figure(results, divergence.step).savefig(place / "steps.png")
-    (place / "report.md").write_text(divergence_report(divergence, results, tracker.run_id), encoding="utf-8")
-    for name in ("report.md", "steps.png"):
-        tracker.log_artifact(place / name, "divergence")
-    tracker.set_tags({f"jointdec.divergence.{name}": getattr(divergence, name) for name in ("step", "tensor", "cause")})
-    return divergence
 
 
 def judge_molecules(

@@ -117,22 +117,66 @@ def test_skipped_molecules_are_counted_and_shown(folder, capsys):
     assert "line 15, 'CCCCCCCCCC': 10 heavy atoms" in out
 
 
-def test_divergence_stops_the_run_names_the_step_and_exits_with_3(folder):
+def test_divergence_stops_the_run_names_step_tensor_and_cause_and_exits_with_3(folder):
     process = command(folder, *TINY, "training.epochs=50", "optimizer.learning_rate=1e30", "hydra.run.dir=out")
     out, error = process.communicate()
     assert process.returncode == 3, error
     assert "outcome      diverged" in out
+    assert "cause        learning_rate" in out
     summary = json.loads((folder / "out" / "summary.json").read_text())
     assert summary["outcome"] == "diverged"
     assert summary["epochs"] < 50
+    assert summary["divergence"]["step"] == summary["steps"] - 1
     with sqlite3.connect(folder / "mlflow.db") as database:
         tags = dict(database.execute("select key, value from tags"))
-        metrics = database.execute(
-            "select step from metrics where key = 'step/loss' and is_nan order by step"
-        ).fetchall()
+        not_finite = database.execute("select step from metrics where key = 'step/loss' and is_nan").fetchall()
+        status = database.execute("select status from runs").fetchone()
+        huge = database.execute("select count(*) from metrics where abs(value) > 1e300 and not is_nan").fetchone()
+    assert status == ("FAILED",)
     assert tags["jointdec.outcome"] == "diverged"
-    assert int(tags["jointdec.divergence.step"]) < summary["steps"]
-    assert metrics
+    for name in ("step", "tensor", "cause"):
+        assert tags[f"jointdec.divergence.{name}"] == str(summary["divergence"][name])
+    assert not_finite in ([], [(summary["divergence"]["step"],)])
+    assert huge == (0,)
+    (artifacts,) = folder.glob("mlartifacts/*/artifacts")
+    assert {file.name for file in (artifacts / "divergence").iterdir()} == {"report.md", "state.npz", "steps.png"}
+    assert (artifacts / "curves.npz").is_file()
+    assert "## Why: learning_rate" in (artifacts / "divergence" / "report.md").read_text()
+
+
+def test_a_specimen_that_declares_nan_ends_as_declared_and_is_explained_like_any_divergence(folder):
+    outcome, summary = train(folder, "loss=answer", "model.alpha=0", *TINY)
+    assert outcome == "specimen_failed"
+    assert summary["finding"]["kind"] == "nan"
+    assert summary["divergence"]["cause"] == "unnormalised_probabilities"
+    assert (folder / "divergence" / "state.npz").is_file()
+
+
+def test_skipped_batches_are_listed_counted_and_at_last_too_many(folder, capsys):
+    flags = ["training.on_divergence=skip", "training.max_skipped=2", "training.epochs=4"]
+    _, summary = train(folder, "loss=answer", "model.alpha=0", *TINY, *flags)
+    assert summary["skipped"] == [0, 1]
+    assert summary["divergence"]["step"] == 2
+    assert "skipped      the batches of steps 0, 1" in capsys.readouterr().out
+    with sqlite3.connect(folder / "mlflow.db") as database:
+        assert dict(database.execute("select key, value from tags"))["jointdec.divergence.skipped"] == "2"
+
+
+@pytest.mark.parametrize("policy", ["warn", "stop"])
+def test_a_loss_that_runs_away_while_finite_is_told_and_on_demand_stops_the_run(folder, capsys, policy):
+    flags = ["data=gaussian", "data.n_train=40", "training.batch_size=5", "optimizer.learning_rate=0.03"]
+    flags += ["training.epochs=9", f"training.on_runaway={policy}", "loss=split", "training.jit=false"]
+    outcome, summary = train(folder, "model.tower=[8]", *flags)
+    out = capsys.readouterr().out
+    assert outcome == ("diverged" if policy == "stop" else "finished")
+    assert (summary["epochs"] < 9) == (policy == "stop")
+    assert summary["runaway"]["kind"] == "below_zero"
+    assert "below zero in step" in out
+    assert "jointdec.replay" not in out
+    if policy == "stop":
+        assert summary["divergence"]["cause"] == "labels_not_a_distribution"
+        assert "ran away" in (folder / "divergence" / "report.md").read_text()
+        assert not (folder / "divergence" / "state.npz").exists()
 
 
 @pytest.mark.slow
