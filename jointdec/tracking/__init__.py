@@ -1,5 +1,11 @@
 """Recording a run: in MLflow, or nowhere. MLflow is imported when a run opens, not when this package is."""
 
+import os
+
 from jointdec.tracking.tracker import Tracker, open_tracker
 
 __all__ = ["Tracker", "open_tracker"]
+
+# MLflow reads these when it is imported
+os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # nothing leaves the machine unasked
+os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")  # the files of a run are read in a blink

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -138,7 +137,6 @@ def open_tracker(config: Config, folder: Path, overrides: Sequence[str]) -> Trac
     from jointdec.tracking.uri import resolve_uri
 
     uri = resolve_uri(config.tracking.uri)  # a misspelt URI is refused before MLflow's two seconds of import
-    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # read at import; nothing leaves the machine unasked
     from jointdec.tracking.mlflow_tracker import MlflowTracker
 
     return MlflowTracker(uri, config, folder, overrides)
