@@ -69,9 +69,9 @@ def train(config: Config, folder: Path, overrides: Sequence[str]) -> str:
 
     terminal = Terminal()
     tracker, dataset, formulation, accelerators = prepare(config, folder, overrides, terminal)
-    from jointdec.divergence.recorder import record_divergence
     from jointdec.reporting.description import description
     from jointdec.reporting.findings import Findings
+    from jointdec.reporting.record_divergence import record_divergence
     from jointdec.reporting.summary import write_summary
 
     final: dict[str, float] = {}

@@ -1,6 +1,7 @@
 """Faults whose step, tensor and cause are known because they were put there. The catalogue in experiments has more."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -134,3 +135,9 @@ def test_a_runaway_of_labels_that_are_no_distributions_is_blamed_on_them(make_co
 
 def test_every_rule_has_its_entry_in_the_catalogue():
     assert {*RULES, "unknown"} == set(CAUSES)
+
+
+def test_the_page_on_causes_is_the_catalogue():
+    page = (Path(__file__).parents[2] / "experiments" / "divergence" / "README.md").read_text()
+    for name, cause in CAUSES.items():
+        assert f"| `{name}` | {cause.meaning} | {cause.remedy} |" in page
