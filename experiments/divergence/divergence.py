@@ -1,6 +1,6 @@
 """Puts NaN and Inf into training in known places, and holds what is reported against what is known.
 
-python experiments/divergence/divergence.py                           all cases, tools and costs: about half an hour
+python experiments/divergence/divergence.py                           all cases, tools and costs: a quarter of an hour
 python experiments/divergence/divergence.py --quick --output FOLDER   four cases, in another folder
 
 Needs the extra bench for PyTorch; without it that column is empty.
@@ -55,7 +55,7 @@ def main() -> None:
         rows.append(Row(case, seen, {name: tool(case) for name, tool in TOOLS.items()}))
         write_table(rows, results / "table.csv")
     tell("costs")
-    costs = measure(3 if arguments.quick else 15)
+    costs = measure(3 if arguments.quick else 25)
     write_costs(costs, results / "costs.csv")
     write_page(rows, costs, arguments.output / "README.md")
 
