@@ -72,6 +72,7 @@ def test_a_run_that_finished_is_taken_again_to_the_last_bit(finished, capsys):
     assert "numbers of the curves, to the last bit" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_a_record_whose_curves_were_changed_is_not_reproduced(record, capsys):
     run_id = record("loss=tf_native", "seed=1")
     (file,) = record.folder.glob(f"mlartifacts/**/{run_id}/**/curves.npz")
@@ -115,6 +116,7 @@ def test_the_step_of_a_run_that_went_on_is_taken_again_and_not_skipped(record, c
     assert main([run_id, "loss=split"]) == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("content", [b"", b"no zip", b"PK\x03\x04 cut"])
 def test_a_damaged_state_is_one_sentence(record, capsys, content):
     run_id = record("loss=answer", "model.alpha=0", "seed=5")

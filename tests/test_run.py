@@ -50,9 +50,11 @@ def command(folder, *overrides):
     [
         ["+experiment=joint_loss"],
         ["+experiment=split_loss", "model=scat", "data.scattering=spectral", "data.normalization=spherise"],
-        ["+experiment=tf_native", "model=shared_trunk", "training.precision=bfloat16"],
-        ["loss=split", "training=fit", "training.precision=float16"],
         ["loss=joint", "training.jit=false", "training.precision=float64"],
+        pytest.param(
+            ["+experiment=tf_native", "model=shared_trunk", "training.precision=bfloat16"], marks=pytest.mark.slow
+        ),
+        pytest.param(["loss=split", "training=fit", "training.precision=float16"], marks=pytest.mark.slow),
     ],
     ids=" ".join,
 )
@@ -117,6 +119,7 @@ def test_skipped_molecules_are_counted_and_shown(folder, capsys):
     assert "line 15, 'CCCCCCCCCC': 10 heavy atoms" in out
 
 
+@pytest.mark.slow
 def test_divergence_stops_the_run_names_step_tensor_and_cause_and_exits_with_3(folder):
     process = command(folder, *TINY, "training.epochs=50", "optimizer.learning_rate=1e30", "hydra.run.dir=out")
     out, error = process.communicate()
@@ -152,6 +155,7 @@ def test_a_specimen_that_declares_nan_ends_as_declared_and_is_explained_like_any
     assert (folder / "divergence" / "state.npz").is_file()
 
 
+@pytest.mark.slow
 def test_skipped_batches_are_listed_counted_and_at_last_too_many(folder, capsys):
     flags = ["training.on_divergence=skip", "training.max_skipped=2", "training.epochs=4"]
     _, summary = train(folder, "loss=answer", "model.alpha=0", *TINY, *flags)
@@ -162,7 +166,7 @@ def test_skipped_batches_are_listed_counted_and_at_last_too_many(folder, capsys)
         assert dict(database.execute("select key, value from tags"))["jointdec.divergence.skipped"] == "2"
 
 
-@pytest.mark.parametrize("policy", ["warn", "stop"])
+@pytest.mark.parametrize("policy", [pytest.param("warn", marks=pytest.mark.slow), "stop"])
 def test_a_loss_that_runs_away_while_finite_is_told_and_on_demand_stops_the_run(folder, capsys, policy):
     flags = ["data=gaussian", "data.n_train=40", "training.batch_size=5", "optimizer.learning_rate=0.03"]
     flags += ["training.epochs=9", f"training.on_runaway={policy}", "loss=split", "training.jit=false"]

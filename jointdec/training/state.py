@@ -69,7 +69,7 @@ def read_arrays(file: Path) -> dict[str, npt.NDArray[Any]]:
         UserError: it is none.
     """
     try:
-        with np.load(file, allow_pickle=False) as arrays:
+        with file.open("rb") as opened, np.load(opened, allow_pickle=False) as arrays:
             return dict(arrays)
     except (ValueError, OSError, EOFError, TypeError, zipfile.BadZipFile) as error:
         raise UserError(f"The artifact {file.name} of the run is no file of arrays ({error}).") from error

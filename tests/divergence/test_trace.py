@@ -74,6 +74,7 @@ def test_the_tensors_come_in_the_order_of_execution(trained):
     assert [name for name in order if name in chain] == chain
 
 
+@pytest.mark.slow
 def test_a_step_compiled_with_xla_has_the_same_tensors(trained):
     *_, eager = trained("loss=answer")
     *_, compiled = trained("loss=answer", jit=True)

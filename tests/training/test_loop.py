@@ -102,7 +102,7 @@ def test_the_first_and_the_last_step_of_an_epoch_can_be_the_bad_one(make_loop, d
     assert_same(loop.state(), truth_after(flags, (0, step))[1])
 
 
-@pytest.mark.parametrize("flags", [*LOOPS, SLOW[1]], ids=" ".join)
+@every_loop
 def test_skip_drops_the_bad_batches_counts_them_and_trains_on(make_loop, dataset, truth_after, flags):
     loop = make_loop([*flags, "training.on_divergence=skip"], with_bad_molecules(dataset, 0, 2))
     result = loop.run_epoch(EPOCH)
@@ -192,6 +192,7 @@ def test_layers_norms_are_of_their_kernel_and_bias_and_make_up_the_whole(make_lo
     np.testing.assert_allclose(total, result.steps["grad_norm"], rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_all_loops_see_the_same_layers_norms(make_loop, dataset):
     norms = [make_loop([*flags, "training.precision=float64"], dataset).run_epoch(0).layers for flags in LOOPS]
     for other in norms[1:]:
