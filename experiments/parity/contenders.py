@@ -22,6 +22,7 @@ from jointdec.training.program import CompiledTraining
 from jointdec.training.session import SessionTraining
 
 BATCH = 50
+PATHS = ("training.on_divergence=continue",)  # all contenders go on, whatever becomes of it
 Indices = npt.NDArray[np.int32]
 Advance = Callable[[Indices], Any]
 
@@ -52,7 +53,7 @@ def make(name: str, data: str, precision: str, dataset: Dataset) -> tuple[Formul
     def compiled(order: Indices) -> None:
         assert isinstance(training, CompiledTraining)
         whole = np.resize(order, len(train))  # the program takes an epoch's order and stops after the asked steps
-        training._program(*training._train, tf.constant(whole), tf.constant(len(order) // BATCH))
+        training._program(*training._train, tf.constant(whole), tf.constant(0), tf.constant(len(order) // BATCH))
 
     return formulation, {"tf1_graph": session, "split under fit": fit}.get(name, compiled)
 
@@ -60,7 +61,7 @@ def make(name: str, data: str, precision: str, dataset: Dataset) -> tuple[Formul
 def compose_config(*overrides: str) -> Config:
     """What ``python -m jointdec.run`` composes."""
     with initialize_config_dir(str(conf_folder()), version_base="1.3"):
-        return parse(compose("config", overrides=[*overrides, f"training.batch_size={BATCH}"]))
+        return parse(compose("config", overrides=[*overrides, f"training.batch_size={BATCH}", *PATHS]))
 
 
 class TrueGradientModel(JointModel):
