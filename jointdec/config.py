@@ -131,6 +131,9 @@ class LossConfig:
     specimen: SpecimenConfig | None = None
 
 
+BETA_1, BETA_2 = 0.9, 0.999  # Adam's, in every loop
+
+
 @dataclass
 class OptimizerConfig:
     """Adam with epsilon outside the square root ("epsilon hat" of Kingma & Ba 2015, section 2)."""

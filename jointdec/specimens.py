@@ -132,5 +132,4 @@ def _ignored_molecules(config: Config, formulation: Formulation, dataset: Datase
 
 
 def _first_batch(config: Config, dataset: Dataset) -> Split:
-    rows, train = slice(config.training.batch_size), dataset.train
-    return Split(train.features[rows], train.nodes[rows], train.edges[rows])
+    return dataset.train.rows(np.arange(min(config.training.batch_size, len(dataset.train))))

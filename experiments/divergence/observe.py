@@ -18,6 +18,7 @@ from jointdec.divergence.last_good import LastGood, go_on, read_last_good
 from jointdec.losses.formulation import make_formulation
 from jointdec.training import make_training
 from jointdec.training.loop import Loop
+from jointdec.training.order import steps_per_epoch
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,7 @@ def observe(case: Case, loop: str) -> Seen:
     """Train until it diverges, investigate, write, read, and take the step again."""
     config, dataset = prepare(case, f"training={loop}")
     training = make_training(config, make_formulation(config), dataset)
-    steps = -(-len(dataset.train) // config.training.batch_size)
+    steps = steps_per_epoch(len(dataset.train), config.training.batch_size)
     first, bad = advance(case, training), None
     for epoch in range(case.epochs):
         taken = training.run_guarded(epoch, first, steps)

@@ -22,7 +22,7 @@ from jointdec.losses.formulation import make_formulation
 from jointdec.losses.keras_formulation import KerasFormulation
 from jointdec.training.batchwise import dense_labels
 from jointdec.training.fit import FitTraining
-from jointdec.training.order import batch_order
+from jointdec.training.order import batch_of_step, batch_order, steps_per_epoch
 
 
 @dataclass(frozen=True)
@@ -86,11 +86,10 @@ def anomaly_mode(case: Case) -> Said | None:
     training, first = _fit(case, config, dataset)
     trainer = Trainer(config, training.state())
     labels, size = dense_labels(dataset.train), config.training.batch_size
-    steps = -(-len(dataset.train) // size)
+    steps = steps_per_epoch(len(dataset.train), size)
     with torch.autograd.set_detect_anomaly(True), contextlib.redirect_stderr(io.StringIO()):
         for step in range(first, case.epochs * steps):
-            epoch, within = divmod(step, steps)
-            batch = batch_order(config.seed, epoch, len(dataset.train))[within * size : (within + 1) * size]
+            batch = batch_of_step(config.seed, step, len(dataset.train), size)
             try:
                 trainer.step(dataset.train.features[batch], {head: array[batch] for head, array in labels.items()})
             except RuntimeError as error:

@@ -11,12 +11,13 @@ from pathlib import Path
 
 import numpy as np
 from problem import Problem, compose_config, repeated
+from report import insert
 from rounds import measure
 
 from jointdec.data.load import load
 
 HERE = Path(__file__).parent
-BEGIN, END = "<!-- guard: written by guard.py -->\n", "<!-- end of guard -->\n"
+BEGIN, END = "<!-- guard: written by guard.py -->", "<!-- end of guard -->"
 STEPS = {50: 400, 300: 100}  # an epoch's, by batch size
 ROUNDS = 15
 LIMIT = 1.03
@@ -49,8 +50,7 @@ def main() -> None:
     print(text)
     readme = arguments.output / "README.md"
     if readme.is_file():
-        head, _, rest = readme.read_text(encoding="utf-8").partition(BEGIN)
-        readme.write_text(f"{head}{BEGIN}\n{text}\n{END}{rest.partition(END)[2]}", encoding="utf-8")
+        insert(text, readme, BEGIN, END)
 
 
 def _lines(rows: list[tuple[int, str, float, float, float, float, int]]) -> list[str]:

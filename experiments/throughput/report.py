@@ -39,11 +39,11 @@ def markdown(
     return "\n".join(lines) + "\n"
 
 
-def insert(text: str, readme: Path) -> None:
-    """Put the text between the README's markers."""
-    before, _, rest = readme.read_text(encoding="utf-8").partition(BEGIN)
-    _, _, after = rest.partition(END)
-    readme.write_text(f"{before}{BEGIN}\n\n{text}\n{END}{after}", encoding="utf-8")
+def insert(text: str, readme: Path, begin: str = BEGIN, end: str = END) -> None:
+    """Put the text between two markers of the README."""
+    before, _, rest = readme.read_text(encoding="utf-8").partition(begin)
+    _, _, after = rest.partition(end)
+    readme.write_text(f"{before}{begin}\n\n{text}\n{end}{after}", encoding="utf-8")
 
 
 def _machine(machine: Mapping[str, object]) -> str:

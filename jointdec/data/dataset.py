@@ -35,6 +35,11 @@ class Split:
     def __len__(self) -> int:
         return len(self.features)
 
+    def rows(self, indices: npt.NDArray[np.integer]) -> Split:
+        """These rows alone, in this order."""
+        smiles = tuple(self.smiles[row] for row in indices) if self.smiles else ()
+        return Split(self.features[indices], self.nodes[indices], self.edges[indices], smiles)
+
 
 @dataclass(frozen=True)
 class Skipped:

@@ -1,8 +1,7 @@
 """Why a step went NaN or Inf: by which evidence each cause of `jointdec.divergence.catalogue` is named.
 
 A cause is named only where its evidence holds. Where a change of one thing can decide (another precision, loss weights
-of 1), the step is traced again with that change. What fits none is ``unknown``, with
-the trace as the evidence.
+of 1), the step is traced again with that change. What fits none is ``unknown``, with the trace as the evidence.
 """
 
 from __future__ import annotations
@@ -51,6 +50,10 @@ class Case(NamedTuple):
     culprit: Traced
     label_warning: str | None
 
+    def tensor(self, name: str) -> Traced:
+        """The tensor of the trace with this name."""
+        return next(entry for entry in self.trace if entry.name == name)
+
     @property
     def at(self) -> str:
         """The culprit with its operation, for a sentence."""
@@ -85,7 +88,7 @@ def _corrupted_state(case: Case) -> str | None:
     if culprit.part == "weight" and np.isnan(culprit.value).any():
         return f"{case.at} holds {np.isnan(culprit.value).sum()} NaN."
     if culprit.part == "update":
-        second = next(entry for entry in case.trace if entry.name == f"second/{culprit.name.partition('/')[2]}")
+        second = case.tensor(f"second/{culprit.name.partition('/')[2]}")
         if negative := int((culprit.bad & (second.value < 0)).sum()):
             return f"{second.name} held {negative} negative values before the step, which no sum of squares is."
     return None
@@ -107,7 +110,7 @@ def _low_precision_overflow(case: Case) -> str | None:
 def _unnormalised_probabilities(case: Case) -> str | None:
     if case.config.loss.name != "answer":
         return None
-    sums = next(entry for entry in case.trace if entry.name == "nodes_sum")
+    sums = case.tensor("nodes_sum")
     least = float(np.abs(sums.value).min())
     chain = ("nodes_probabilities", "nodes_clipped", "nodes_log", "nodes_cross_entropy", "gradient/nodes_sum")
     if case.culprit.name in (*chain, "gradient/nodes_logits", "gradient/nodes_probabilities"):
@@ -131,7 +134,7 @@ def _epsilon(case: Case) -> str | None:
     if not case.culprit.name.startswith("update/") or case.config.optimizer.epsilon > 0:
         return None
     name = case.culprit.name.partition("/")[2]
-    second = next(entry for entry in case.trace if entry.name == f"new_second/{name}")
+    second = case.tensor(f"new_second/{name}")
     zeros = int((case.culprit.bad & (second.value == 0)).sum())
     return f"{zeros} weights of {name} have a second moment of exactly 0, and epsilon is 0." if zeros else None
 
@@ -164,8 +167,9 @@ def _moved_by_large_steps(config: Config, state: State) -> str | None:
     drift = max(float(np.abs(state.weights[name] - value).max()) for name, value in initial.items())
     if rate < LARGE_STEP * spread or not GROWN * largest <= drift <= 10 * rate * max(state.iterations, 1):
         return None
+    steps = "1 step" if state.iterations == 1 else f"{state.iterations} steps"
     return (
-        f"After {state.iterations} steps at a rate of {rate:g} weights have moved by up to {drift:.3g}, "
+        f"After {steps} at a rate of {rate:g} weights have moved by up to {drift:.3g}, "
         f"from initial values with a standard deviation of {spread:.2g}"
     )
 

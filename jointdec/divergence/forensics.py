@@ -11,15 +11,13 @@ from jointdec.divergence.causes import Case, find_cause, find_runaway_cause
 from jointdec.divergence.record import NOT_FOUND, Divergence, Traced
 from jointdec.divergence.runaway import Runaway
 from jointdec.divergence.trace import first_bad, trace_step
-from jointdec.training.order import batch_order
+from jointdec.training import order
 from jointdec.training.state import State
 
 
 def batch_of_step(config: Config, dataset: Dataset, step: int) -> npt.NDArray[np.integer]:
-    """Rows of the training split that the global step trains on, in their order."""
-    size, batch_size = len(dataset.train), config.training.batch_size
-    epoch, within = divmod(step, -(-size // batch_size))
-    return batch_order(config.seed, epoch, size)[within * batch_size : (within + 1) * batch_size]
+    """Rows of the training split that the run's global step trains on, in their order."""
+    return order.batch_of_step(config.seed, step, len(dataset.train), config.training.batch_size)
 
 
 def investigate(config: Config, dataset: Dataset, state: State, step: int) -> Divergence:
@@ -32,7 +30,7 @@ def investigate(config: Config, dataset: Dataset, state: State, step: int) -> Di
         step: its global number.
     """
     rows = batch_of_step(config, dataset, step)
-    batch = rows_of(dataset.train, rows)
+    batch = dataset.train.rows(rows)
     compiled = False
     trace = trace_step(config, state, batch)
     culprit = first_bad(trace)
@@ -51,16 +49,10 @@ def investigate_runaway(config: Config, dataset: Dataset, state: State, runaway:
     """What is known about a loss that ran away while finite; the trace is of its batch after the epoch."""
     rows = batch_of_step(config, dataset, runaway.step)
     verdict = find_runaway_cause(config, state, dataset.label_warning, runaway)
-    trace = trace_step(config, state, rows_of(dataset.train, rows))
+    trace = trace_step(config, state, dataset.train.rows(rows))
     where = f"It was {runaway.value:.4g}, and finite, as every number was."
     tensor = f"{runaway.head}_loss"
     return Divergence(runaway.step, rows, tensor, where, *verdict, trace, compiled=False, runaway=True)
-
-
-def rows_of(split: Split, rows: npt.NDArray[np.integer]) -> Split:
-    """These rows of a split."""
-    smiles = tuple(split.smiles[row] for row in rows) if split.smiles else ()
-    return Split(split.features[rows], split.nodes[rows], split.edges[rows], smiles)
 
 
 def _where(culprit: Traced, rows: npt.NDArray[np.integer], batch: Split) -> str:

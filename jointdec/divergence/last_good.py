@@ -15,6 +15,7 @@ from jointdec.errors import UserError
 from jointdec.losses.formulation import make_formulation
 from jointdec.training import make_training
 from jointdec.training.loop import Loop
+from jointdec.training.order import steps_per_epoch
 from jointdec.training.state import State, read_arrays
 
 
@@ -58,7 +59,7 @@ def go_on(config: Config, dataset: Dataset, last_good: LastGood, steps: int) -> 
         UserError: the state is not of the configuration's model.
     """
     training = _start_from(config, dataset, last_good.state)
-    per_epoch = -(-len(dataset.train) // config.training.batch_size)
+    per_epoch = steps_per_epoch(len(dataset.train), config.training.batch_size)
     first, end, parts = last_good.step, last_good.step + 1 + steps, []
     while first < end:
         epoch, within = divmod(first, per_epoch)

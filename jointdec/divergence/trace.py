@@ -13,12 +13,11 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from jointdec.config import Config, OptimizerConfig
+from jointdec.config import BETA_1, BETA_2, Config, OptimizerConfig
 from jointdec.data.dataset import Split
 from jointdec.divergence.loss_operations import loss_operations
 from jointdec.divergence.record import Traced
 from jointdec.losses.tf_native import TfNative
-from jointdec.training.adam import BETA_1, BETA_2
 from jointdec.training.batchwise import dense_labels
 from jointdec.training.state import State
 

@@ -16,13 +16,12 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from jointdec.config import Config, ModelConfig
+from jointdec.config import BETA_1, BETA_2, Config, ModelConfig
 from jointdec.data.dataset import EDGE_CLASSES, FEATURES, NODE_CLASSES, NODES
 from jointdec.losses.formulation import Formulation, Tensor
 from jointdec.models.architecture import GRAM_WIDTH, Dense, Weights, architecture, initial_weights
 
 v1 = tf.compat.v1
-BETA_1, BETA_2 = 0.9, 0.999
 Arrays = dict[str, npt.NDArray[np.floating]]
 
 

@@ -20,7 +20,7 @@ from jointdec.training.result import EpochResult
 def save_curves(results: Sequence[EpochResult], file: Path) -> None:
     """Write the epochs, in their order."""
     arrays = {"epoch": np.array([result.epoch for result in results])}
-    arrays["step"] = np.concatenate([r.first_step + np.arange(len(r.steps["loss"])) for r in results])
+    arrays["step"] = np.concatenate([result.step_numbers for result in results])
     for prefix, field in (("step", "steps"), ("layer", "layers")):
         for name in getattr(results[0], field):
             arrays[f"{prefix}/{name}"] = np.concatenate([getattr(result, field)[name] for result in results])

@@ -95,9 +95,8 @@ class _Curves:
     """The epochs' numbers, one after the other, with NaN for everything that is not finite."""
 
     def __init__(self, results: Sequence[EpochResult]) -> None:
-        lengths = [len(result.steps["loss"]) for result in results]
-        self.step = np.concatenate([r.first_step + np.arange(n) for r, n in zip(results, lengths, strict=True)])
-        self.epoch_end = np.array([r.first_step + n for r, n in zip(results, lengths, strict=True)])
+        self.step = np.concatenate([result.step_numbers for result in results])
+        self.epoch_end = np.array([result.step_numbers[-1] + 1 for result in results])
         self.steps = {name: finite(np.concatenate([r.steps[name] for r in results])) for name in results[0].steps}
         self.val = {name: finite(np.array([r.val[name] for r in results])) for name in results[0].val}
         self.window = len(self.step) // 200 * 2 + 1
@@ -133,9 +132,14 @@ def _draw_accuracies(axes: Any, curves: _Curves) -> None:  # noqa: ANN401
 def _draw_norms(axes: Any, curves: _Curves) -> None:  # noqa: ANN401
     norms = curves.steps["grad_norm"]
     axes.plot(curves.step, norms, color=BLACK, linewidth=0.5, alpha=0.3)
-    axes.plot(curves.step, smooth(norms, curves.window), color=BLACK, linewidth=1.6)
+    axes.plot(curves.step, smooth(norms, curves.window), color=BLACK, linewidth=1.6, **dots(norms))
     axes.set_ylabel("gradient's 2-norm")
     set_positive_log(axes, norms)
+
+
+def dots(values: Values) -> dict[str, Any]:
+    """A marker for a curve that is too short to be a line."""
+    return {"marker": "o", "markersize": 4} if np.isfinite(values).sum() < 10 else {}
 
 
 def set_loss_scale(axes: Any, losses: Values) -> None:  # noqa: ANN401

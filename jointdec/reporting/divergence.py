@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -12,15 +11,25 @@ from matplotlib.ticker import MaxNLocator
 
 from jointdec.divergence.catalogue import CAUSES
 from jointdec.divergence.record import NOT_FOUND, Divergence
-from jointdec.reporting.curves import LOSSES, finite, mark_step, set_loss_scale, set_positive_log
-from jointdec.training.result import EpochResult, Values
+from jointdec.reporting.curves import (
+    BLACK,
+    BLUE,
+    GREEN,
+    LOSSES,
+    VERMILLION,
+    dots,
+    finite,
+    mark_step,
+    set_loss_scale,
+    set_positive_log,
+)
+from jointdec.training.result import STEP_METRICS, EpochResult, Values
 
 SHOWN = 200  # steps in the picture
 BEFORE, AFTER = 40, 3  # tensors of the trace around the first that is not finite
 LAST = 8  # steps in the table
 STYLES = ("-", "--", "-.", ":")
-COLOURS = ("#000000", "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")  # Okabe & Ito 2008
-STEP_COLUMNS = ("loss", "nodes", "edges", "grad_norm")
+COLOURS = (BLACK, BLUE, VERMILLION, GREEN, "#CC79A7", "#E69F00", "#56B4E9")  # the rest of Okabe & Ito's
 
 
 def divergence_report(divergence: Divergence, results: Sequence[EpochResult], run_id: str | None) -> str:
@@ -77,7 +86,7 @@ def divergence_figure(results: Sequence[EpochResult], step: int) -> Figure:
 
     Values that are not finite leave a gap. 9 x 8 inches at 150 dots per inch.
     """
-    steps = np.concatenate([r.first_step + np.arange(len(r.steps["loss"])) for r in results])
+    steps = np.concatenate([result.step_numbers for result in results])
     shown = (steps > step - SHOWN) & (steps <= step)
 
     def last(field: str, name: str) -> Values:
@@ -89,17 +98,17 @@ def divergence_figure(results: Sequence[EpochResult], step: int) -> Figure:
     curves = {name: last("steps", name) for name in LOSSES}
     for name, style in LOSSES.items():
         line = {key: style[key] for key in ("label", "color", "linestyle")}
-        losses.plot(steps[shown], curves[name], linewidth=1.4, **line, **_dots(curves[name]))
+        losses.plot(steps[shown], curves[name], linewidth=1.4, **line, **dots(curves[name]))
     losses.set_ylabel("loss of the batch")
     set_loss_scale(losses, np.concatenate(list(curves.values())))
     layers = {name: last("layers", name) for name in results[0].layers}
     for number, (name, values) in enumerate(layers.items()):
         line = {"color": COLOURS[number % len(COLOURS)], "linestyle": STYLES[number % len(STYLES)]}
-        norms.plot(steps[shown], values, label=name, linewidth=1.4, **line, **_dots(values))
+        norms.plot(steps[shown], values, label=name, linewidth=1.4, **line, **dots(values))
     norms.set_ylabel("gradient's 2-norm")
     set_positive_log(norms, np.concatenate(list(layers.values())))
     norms.set_xlabel("optimizer step")
-    norms.xaxis.set_major_locator(MaxNLocator(integer=True))
+    norms.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     for axes in (losses, norms):
         axes.grid(color="0.9")
         axes.spines[["top", "right"]].set_visible(False)
@@ -108,17 +117,12 @@ def divergence_figure(results: Sequence[EpochResult], step: int) -> Figure:
     return figure
 
 
-def _dots(values: Values) -> dict[str, Any]:
-    """A marker for a curve that is too short to be a line."""
-    return {"marker": "o", "markersize": 4} if np.isfinite(values).sum() < 10 else {}
-
-
 def _last_steps(results: Sequence[EpochResult], step: int) -> list[str]:
-    lines = ["| step | " + " | ".join(STEP_COLUMNS) + " |", "|" + "---|" * (1 + len(STEP_COLUMNS))]
+    lines = ["| step | " + " | ".join(STEP_METRICS) + " |", "|" + "---|" * (1 + len(STEP_METRICS))]
     for result in results:
-        for index in range(len(result.steps["loss"])):
-            if step - LAST < (number := result.first_step + index) <= step:
-                cells = (f"{result.steps[name][index]:.4g}" for name in STEP_COLUMNS)
+        for index, number in enumerate(result.step_numbers):
+            if step - LAST < number <= step:
+                cells = (f"{result.steps[name][index]:.4g}" for name in STEP_METRICS)
                 lines.append(f"| {number} | " + " | ".join(cells) + " |")
     return lines
 

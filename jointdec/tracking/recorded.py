@@ -24,6 +24,7 @@ from jointdec.command import one_sentence
 from jointdec.config import GROUPS, Config, conf_folder, did_you_mean, parse
 from jointdec.errors import UserError
 from jointdec.tracking.environment import device, packages
+from jointdec.tracking.records import leaves
 from jointdec.tracking.store import connect
 from jointdec.tracking.uri import hide_credentials
 
@@ -157,7 +158,8 @@ def _set(values: dict[str, Any], key: str, value: Any) -> None:  # noqa: ANN401 
     for part in path:
         place = place.get(part) if isinstance(place, dict) else None
     if not isinstance(place, dict) or last not in place:
-        raise UserError(f"There is no key {key!r} in the recorded configuration.")
+        known = [name for name, _ in leaves("", values)]
+        raise UserError(f"There is no key {key!r} in the recorded configuration{did_you_mean(key, known)}.")
     place[last] = value
 
 

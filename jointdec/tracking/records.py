@@ -18,7 +18,7 @@ PARAM_LIMIT = 6000  # characters, MLflow's; config/config.yaml has the whole val
 
 def flat(config: Config) -> dict[str, str]:
     """The configuration as MLflow parameters: dotted keys, values as one would type them as overrides."""
-    return {key: _spelling(value)[:PARAM_LIMIT] for key, value in _leaves("", _public(config))}
+    return {key: _spelling(value)[:PARAM_LIMIT] for key, value in leaves("", _public(config))}
 
 
 def run_files(config: Config, overrides: Sequence[str], git: GitState | None) -> dict[str, str]:
@@ -45,10 +45,11 @@ def _public(config: Config) -> dict[str, Any]:
     return values
 
 
-def _leaves(prefix: str, values: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+def leaves(prefix: str, values: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Dotted keys, each behind the prefix, and values."""
     for name, value in values.items():
         if isinstance(value, Mapping):
-            yield from _leaves(f"{prefix}{name}.", value)
+            yield from leaves(f"{prefix}{name}.", value)
         else:
             yield f"{prefix}{name}", value
 

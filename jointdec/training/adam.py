@@ -14,7 +14,7 @@ from typing import Any
 
 import tensorflow as tf
 
-BETA_1, BETA_2 = 0.9, 0.999
+from jointdec.config import BETA_1, BETA_2
 
 
 class Adam:

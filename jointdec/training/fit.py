@@ -13,12 +13,13 @@ import keras
 import numpy as np
 from keras import ops
 
-from jointdec.config import Config
+from jointdec.config import BETA_1, BETA_2, Config
 from jointdec.data.dataset import Dataset, Split
 from jointdec.losses.keras_formulation import KerasFormulation
 from jointdec.training.batchwise import dense_labels, evaluate_batchwise
 from jointdec.training.loop import Loop, Rows
 from jointdec.training.order import batch_order
+from jointdec.training.result import STEP_METRICS
 from jointdec.training.state import State
 
 
@@ -33,11 +34,12 @@ class FitTraining(Loop):
         number = np.float64 if config.training.precision == "float64" else float
         self._adam = RecordedAdam(
             config.optimizer.learning_rate,
-            beta_1=number(0.9),
-            beta_2=number(0.999),
+            beta_1=number(BETA_1),
+            beta_2=number(BETA_2),
             epsilon=config.optimizer.epsilon,
         )
-        self._loss_scale = keras.optimizers.LossScaleOptimizer(self._adam) if _is_half(config) else None
+        half = config.training.precision == "float16"
+        self._loss_scale = keras.optimizers.LossScaleOptimizer(self._adam) if half else None
         # Torch is left eager: there "jit" is a C++ compiler at run time, which Keras does not ask for by itself either
         jit = config.training.jit and keras.backend.backend() != "torch"
         optimizer = self._loss_scale or self._adam
@@ -148,7 +150,7 @@ class _Curves(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ships no
 
     def taken(self, rows: list[list[float]]) -> Rows:
         """The rows as an array, also if there are none."""
-        return np.array(rows, np.float64).reshape(len(rows), 4 + len(self._places) // 2)
+        return np.array(rows, np.float64).reshape(len(rows), len(STEP_METRICS) + len(self._places) // 2)
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Forget the steps before."""
@@ -173,10 +175,6 @@ class _Curves(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ships no
         self.ended.append(time.perf_counter())
         if self._stops and not np.isfinite(row).all():
             self.model.stop_training = True
-
-
-def _is_half(config: Config) -> bool:
-    return config.training.precision == "float16"
 
 
 def _number(variable: keras.Variable) -> float:

@@ -24,6 +24,7 @@ import numpy.typing as npt
 from jointdec.config import Config
 from jointdec.data.dataset import Dataset, Split
 from jointdec.models.architecture import architecture
+from jointdec.training.order import steps_per_epoch
 from jointdec.training.result import STEP_METRICS, EpochResult, columns, training_means
 from jointdec.training.state import State
 
@@ -55,7 +56,7 @@ class Loop(ABC):
     def __init__(self, config: Config, dataset: Dataset) -> None:
         self._seed, self._batch_size, self._dataset = config.seed, config.training.batch_size, dataset
         self._size = len(dataset.train)
-        self._steps = -(-self._size // self._batch_size)
+        self._steps = steps_per_epoch(self._size, self._batch_size)
         self._layers = [dense.name for dense in architecture(config.model).layers]
         self.stops = config.training.on_divergence != "continue"
         self._skips = config.training.max_skipped if config.training.on_divergence == "skip" else 0

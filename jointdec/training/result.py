@@ -43,6 +43,11 @@ class EpochResult:
     skipped: tuple[int, ...] = ()
 
     @property
+    def step_numbers(self) -> npt.NDArray[np.int64]:
+        """The global numbers of its steps, (steps,)."""
+        return self.first_step + np.arange(len(self.steps["loss"]))
+
+    @property
     def ms_per_step(self) -> float:
         """Wall time of one optimizer step in milliseconds."""
         return 1000 * self.seconds / len(self.steps["loss"])

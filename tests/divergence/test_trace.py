@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from jointdec.divergence.forensics import batch_of_step, rows_of
+from jointdec.divergence.forensics import batch_of_step
 from jointdec.divergence.trace import first_bad, trace_step
 from jointdec.losses.formulation import make_formulation
 from jointdec.training import make_training
@@ -24,7 +24,7 @@ def trained(make_config, make_dataset):
         formulation = make_formulation(config)
         loop = make_training(config, formulation, dataset)
         loop.run_steps(0, 0, 3)
-        batch = rows_of(dataset.train, batch_of_step(config, dataset, 3))
+        batch = dataset.train.rows(batch_of_step(config, dataset, 3))
         trace = {entry.name: entry for entry in trace_step(config, loop.state(), batch, jit)}
         return loop, formulation, batch, trace
 
@@ -86,7 +86,7 @@ def test_a_step_compiled_with_xla_has_the_same_tensors(trained):
 def test_float16_is_traced_in_float16_with_the_scale_of_the_loss(make_config, make_dataset):
     config, dataset = make_config(*TINY[:2], "loss=tf_native", "training.precision=float16"), make_dataset(60)
     loop = make_training(config, make_formulation(config), dataset)
-    batch = rows_of(dataset.train, batch_of_step(config, dataset, 0))
+    batch = dataset.train.rows(batch_of_step(config, dataset, 0))
     trace = {entry.name: entry for entry in trace_step(config, loop.state(), batch)}
     assert trace["edges_gram"].value.dtype == np.float16
     assert trace["scaled_loss"].value == pytest.approx(2**15 * trace["loss"].value)

@@ -169,3 +169,10 @@ def test_smoothing_is_the_mean_of_the_finite_values_around_each_finite_step(valu
         around = values[step - before : step + after + 1]
         expected = around[np.isfinite(around)].mean() if np.isfinite(value) else np.nan
         assert got[step] == pytest.approx(expected, rel=1e-9, abs=1e-6, nan_ok=True)
+
+
+def test_a_gradient_s_norm_that_is_finite_in_one_step_alone_is_seen():
+    norm = np.full(3 * STEPS, np.nan)
+    norm[0] = 0.5
+    (*_, norms) = curves_figure(run(grad_norm=norm), "").axes
+    assert any(line.get_marker() == "o" and line.get_ydata()[0] == 0.5 for line in norms.lines)

@@ -81,3 +81,11 @@ def test_the_picture_of_a_run_that_diverged_at_once_is_drawn():
     figure.savefig(file)
     file.seek(0)
     assert imread(file).shape == (1200, 1350, 4)
+
+
+def test_a_run_of_one_step_has_whole_numbers_on_its_axis():
+    steps = {name: np.array([1.0]) for name in ("loss", "nodes", "edges", "grad_norm")}
+    figure = divergence_figure([EpochResult(0, 0, steps, {}, {}, 1.0, {"nodes_1": np.array([1.0])})], 0)
+    figure.savefig(BytesIO())
+    left, right = figure.axes[1].get_xlim()
+    assert [tick for tick in figure.axes[1].get_xticks() if left <= tick <= right] == [0]

@@ -50,6 +50,7 @@ def test_values_are_overridden_in_hydra_s_syntax(config):
     [
         (["loss=spilt"], "did you mean 'split'"),
         (["loss.weight.edges=1"], "There is no key 'loss.weight.edges'"),
+        (["optimizer.learning_rte=1"], "did you mean 'optimizer.learning_rate'"),
         (["optimizer.learning_rate=-1"], "must be above 0"),
         (["optimizer.learning_rate=interval(0,1)"], "takes only KEY=VALUE"),
         (["+new=1"], "takes only KEY=VALUE"),
