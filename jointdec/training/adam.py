@@ -22,10 +22,11 @@ class Adam:
 
     Args:
         variables: tf.Variables, all of one dtype.
-        learning_rate: initial value of the attribute ``learning_rate``, a tf.Variable.
-        epsilon: added to sqrt(v).
+        learning_rate, epsilon: initial values of the attributes of these names.
 
     Attributes:
+        learning_rate: a tf.Variable.
+        epsilon: added to sqrt(v); a tf.Variable.
         first, second: the moments m and v, a tf.Variable for each variable.
         iterations: updates taken, a tf.Variable.
     """
@@ -36,8 +37,8 @@ class Adam:
         self.first = [tf.Variable(tf.zeros_like(v)) for v in self._variables]
         self.second = [tf.Variable(tf.zeros_like(v)) for v in self._variables]
         self.iterations = tf.Variable(0, dtype=tf.int64)
-        self._epsilon = epsilon
-        self.learning_rate = tf.Variable(learning_rate, dtype=dtype)
+        self.learning_rate = tf.Variable(learning_rate, trainable=False, dtype=dtype)
+        self.epsilon = tf.Variable(epsilon, trainable=False, dtype=dtype)
 
     def apply(self, gradients: Sequence[Any], keep: Any = None) -> None:  # noqa: ANN401 (a tensor)
         """Take one step; where the scalar boolean ``keep`` is given and false, change nothing."""
@@ -51,7 +52,7 @@ class Adam:
         for variable, first, second, gradient in zip(self._variables, self.first, self.second, gradients, strict=True):
             m = first + (1 - BETA_1) * (gradient - first)
             v = second + (1 - BETA_2) * (tf.square(gradient) - second)
-            assign(variable, variable - rate * m / (tf.sqrt(v) + self._epsilon))
+            assign(variable, variable - rate * m / (tf.sqrt(v) + self.epsilon))
             assign(first, m)
             assign(second, v)
         assign(self.iterations, t)

@@ -50,16 +50,22 @@ class Loop(ABC):
     """
 
     compile_seconds = 0.0
-    bad_state: State | None = None
-    retaken_alike = True
+    bad_state: State | None
+    retaken_alike: bool
 
     def __init__(self, config: Config, dataset: Dataset) -> None:
-        self._seed, self._batch_size, self._dataset = config.seed, config.training.batch_size, dataset
+        self._batch_size, self._dataset = config.training.batch_size, dataset
         self._size = len(dataset.train)
         self._steps = steps_per_epoch(self._size, self._batch_size)
         self._layers = [dense.name for dense in architecture(config.model).layers]
         self.stops = config.training.on_divergence != "continue"
+        self.begin(config)
+
+    def begin(self, config: Config) -> None:
+        """Forget an earlier training: the order of batches is that of this seed, and none is skipped yet."""
+        self._seed = config.seed
         self._skips = config.training.max_skipped if config.training.on_divergence == "skip" else 0
+        self.bad_state, self.retaken_alike = None, True
 
     @abstractmethod
     def run_steps(self, epoch: int, first: int, stop: int) -> Rows:

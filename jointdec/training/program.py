@@ -5,6 +5,9 @@ forward, backward and Adam, and writes down the step's losses and gradient norms
 incomplete batch is a second loop body with its own static size in the same program, so that every molecule
 counts once an epoch and the mean is over the batch's true size, as in Keras's ``fit``.
 
+Loss weights, alpha, learning rate and Adam's epsilon are scalars on the device, and the order of batches is an
+argument: trainings that differ in nothing else share one compilation, see `compiled_for` and `start_over`.
+
 The guard against divergence is part of it: the losses and the squared norm of each variable's gradient, which the
 curves need anyway, say whether a step is finite; if not, the loop ends there, see `jointdec.training.loop`.
 """
@@ -12,19 +15,21 @@ curves need anyway, say whether a step is finite; if not, the loop ends there, s
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from jointdec.config import Config
+from jointdec.config import Config, WeightsConfig
 from jointdec.data.dataset import Dataset, Split
 from jointdec.losses.formulation import Formulation
+from jointdec.models.architecture import initial_weights
 from jointdec.training.adam import Adam
 from jointdec.training.evaluation import Arrays, Evaluation, on_device
 from jointdec.training.loop import Loop
-from jointdec.training.loss_scale import LossScale
+from jointdec.training.loss_scale import INITIAL_SCALE, LossScale
 from jointdec.training.order import batch_order
 from jointdec.training.result import STEP_METRICS
 from jointdec.training.state import State
@@ -32,11 +37,25 @@ from jointdec.training.state import State
 Tensor = Any  # TensorFlow has no types
 
 
+def compiled_for(config: Config) -> Config:
+    """What of a configuration is compiled in: those that agree in it can share a `CompiledTraining` by `start_over`."""
+    return replace(
+        config,
+        model=replace(config.model, alpha=0.0),
+        loss=replace(config.loss, weights=WeightsConfig(0.0, 0.0)),
+        optimizer=replace(config.optimizer, learning_rate=0.0, epsilon=0.0),
+        training=replace(config.training, epochs=0, max_skipped=0, on_runaway=""),
+        tracking=replace(config.tracking, name="", uri=None, experiment="", log_model=False),
+        seed=0,
+    )
+
+
 class CompiledTraining(Loop):
     """Trains a formulation, an epoch a call. The constructor compiles."""
 
     def __init__(self, config: Config, formulation: Formulation, dataset: Dataset) -> None:
         super().__init__(config, dataset)
+        self._compiled_for = compiled_for(config)
         self._formulation = formulation
         self._dtype = tf.float64 if config.training.precision == "float64" else tf.float32
         self._variables = list(formulation.variables.values())
@@ -49,6 +68,22 @@ class CompiledTraining(Loop):
         self.run_steps(epoch=0, first=0, stop=0)
         self._evaluation(self._val)
         self.compile_seconds = time.perf_counter() - start
+
+    def start_over(self, config: Config) -> None:
+        """Begin another configuration's training from its initial weights, in the program that is already compiled.
+
+        Raises:
+            ValueError: it differs in more than what is live.
+        """
+        if compiled_for(config) != self._compiled_for:
+            raise ValueError("another program would have to be compiled for this configuration")
+        self.begin(config)
+        self._formulation.set_live(config.model, vars(config.loss.weights))
+        self._adam.learning_rate.assign(config.optimizer.learning_rate)
+        self._adam.epsilon.assign(config.optimizer.epsilon)
+        weights = initial_weights(config.model, config.seed)
+        zeros = {name: np.zeros_like(value) for name, value in weights.items()}
+        self.restore(State(weights, zeros, zeros, 0, (INITIAL_SCALE, 0)))
 
     def run_steps(self, epoch: int, first: int, stop: int) -> npt.NDArray[np.floating]:
         """See `Loop.run_steps`."""

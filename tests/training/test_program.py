@@ -142,3 +142,39 @@ def test_dense_labels_train_as_the_classes_that_they_stand_for(make_config):
         weights.append(formulation.get_weights())
     for name, value in weights[0].items():
         np.testing.assert_array_equal(value, weights[1][name])
+
+
+@pytest.mark.parametrize(
+    ("loss", "precision"), [("split", "float32"), ("joint", "float16"), ("tf_native", "bfloat16")], ids=str
+)
+def test_a_program_that_starts_over_trains_as_a_fresh_one_to_the_last_bit(make_config, make_dataset, loss, precision):
+    base = [f"loss={loss}", f"training.precision={precision}", "model.tower=[8]", "training.batch_size=10"]
+    other = ["seed=5", "loss.weights.edges=7", "loss.weights.nodes=0.3", "model.alpha=0.01"]
+    other += ["optimizer.learning_rate=0.02", "optimizer.epsilon=1e-3"]
+    config, dataset = make_config(*base, *other), make_dataset(23)
+    fresh, used = make_formulation(config), make_formulation(make_config(*base))
+    expected = CompiledTraining(config, fresh, dataset)
+    program = CompiledTraining(make_config(*base), used, dataset)
+    program.run_epoch(0)
+    program.start_over(config)
+    for epoch in range(3):
+        then, now = expected.run_epoch(epoch), program.run_epoch(epoch)
+        assert {name: values.tolist() for name, values in now.steps.items()} == {
+            name: values.tolist() for name, values in then.steps.items()
+        }
+        assert now.val == then.val
+    for name, value in fresh.get_weights().items():
+        np.testing.assert_array_equal(used.get_weights()[name], value, err_msg=name)
+
+
+def test_starting_over_forgets_a_divergence_and_refuses_another_program(make_config, make_dataset):
+    flags = ["loss=tf_native", "model.tower=[8]", "training.batch_size=10"]
+    program = CompiledTraining(
+        make_config(*flags, "optimizer.learning_rate=1e30"), make_formulation(make_config(*flags)), make_dataset(23)
+    )
+    assert [program.run_epoch(epoch).diverged_at is not None for epoch in range(2)][-1]
+    program.start_over(make_config(*flags))
+    assert program.bad_state is None
+    assert program.run_epoch(0).diverged_at is None
+    with pytest.raises(ValueError, match="another program"):
+        program.start_over(make_config(*flags, "training.batch_size=20"))
