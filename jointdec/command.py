@@ -40,7 +40,7 @@ def command(job: Job) -> NoReturn:
             outcome, one of EXIT_CODES. A UserError that it raises is reported as one sentence.
     """
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises what it would print as a traceback
-    signal.signal(signal.SIGTERM, _interrupt)
+    signal.signal(signal.SIGTERM, interrupt)
     codes: list[int] = []
 
     def run(composed: DictConfig) -> None:
@@ -121,5 +121,6 @@ def _report(error: Exception | str) -> int:
     return BAD_INPUT
 
 
-def _interrupt(number: int, frame: FrameType | None) -> NoReturn:
+def interrupt(number: int, frame: FrameType | None) -> NoReturn:
+    """A signal's handler: SIGTERM ends a command as Ctrl-C does."""
     raise KeyboardInterrupt

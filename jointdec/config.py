@@ -233,8 +233,8 @@ def parse(composed: DictConfig) -> Config:
         if group.name == "seed":
             continue
         schema = DATA_CONFIGS[name] if group.name == "data" else GROUPS[group.name]
-        groups[group.name] = _typed(group.name, schema, values[group.name])
-    config = Config(**groups, seed=_typed("", _Seed, {"seed": values["seed"]}).seed)
+        groups[group.name] = typed(group.name, schema, values[group.name])
+    config = Config(**groups, seed=typed("", _Seed, {"seed": values["seed"]}).seed)
     _check_combination(config)
     return config
 
@@ -253,7 +253,12 @@ GROUPS: dict[str, type[Any]] = {
 }
 
 
-def _typed(prefix: str, schema: type[Any], values: dict[str, Any]) -> Any:  # noqa: ANN401 (an instance of schema)
+def typed(prefix: str, schema: type[Any], values: dict[str, Any]) -> Any:  # noqa: ANN401 (an instance of schema)
+    """The values of a group as an instance of its dataclass.
+
+    Raises:
+        UserError: an unknown key, a value of the wrong type, or one outside its limits.
+    """
     _reject_unknown(prefix, schema, values)
     try:
         typed = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(schema), values))

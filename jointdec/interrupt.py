@@ -9,10 +9,15 @@ from typing import Self
 
 
 class StopRequest:
-    """Inside its block, a first SIGINT or SIGTERM only sets ``made``; a second one raises KeyboardInterrupt."""
+    """Inside its block, a first SIGINT or SIGTERM only sets ``made``; a second one raises KeyboardInterrupt.
 
-    def __init__(self) -> None:
+    Args:
+        message: what a person at the terminal is told then.
+    """
+
+    def __init__(self, message: str = "Stopping after this epoch; once more stops at once.") -> None:
         self.made = False
+        self._message = message
 
     def __enter__(self) -> Self:
         self._before = {number: signal.signal(number, self._handle) for number in (signal.SIGINT, signal.SIGTERM)}
@@ -28,4 +33,5 @@ class StopRequest:
         if self.made:
             raise KeyboardInterrupt
         self.made = True
-        print("\nStopping after this epoch; once more stops at once.", file=sys.stderr)
+        if self._message:
+            print(f"\n{self._message}", file=sys.stderr)

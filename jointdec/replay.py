@@ -187,6 +187,7 @@ def replay_run(recorded: Recorded, config: Config, dataset: Dataset, terminal: T
     """Train a run that did not diverge again, and compare every number of its curves."""
     if not (recorded.artifacts / "curves.npz").is_file():
         raise UserError(f"Run {recorded.run_id} has no artifact curves.npz to compare with: it did not end by itself.")
+    from jointdec.interrupt import StopRequest
     from jointdec.reporting.curve_arrays import largest_difference, save_curves
     from jointdec.run import run_epochs
     from jointdec.tracking.tracker import Untracked
@@ -202,7 +203,8 @@ def replay_run(recorded: Recorded, config: Config, dataset: Dataset, terminal: T
     epochs = replace(config, training=replace(config.training, epochs=len(then["epoch"])))
     with terminal.waiting("compiling"):
         training = make_training(epochs, make_formulation(epochs), dataset)
-    results = run_epochs(epochs, training, Untracked(), terminal).results
+    with StopRequest() as stop:
+        results = run_epochs(epochs, training, Untracked(), terminal, stop).results
     save_curves(results, recorded.artifacts / "again.npz")
     difference = largest_difference(then, read_arrays(recorded.artifacts / "again.npz"))
     numbers = sum(values.size for values in then.values())

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 
     from jointdec.data.dataset import Dataset
     from jointdec.divergence.runaway import Runaway
+    from jointdec.interrupt import StopRequest
     from jointdec.losses.formulation import Formulation
+    from jointdec.metrics.generation import Generated
     from jointdec.reporting.terminal import Terminal
     from jointdec.specimens import Finding
     from jointdec.tracking import Tracker
@@ -38,7 +40,7 @@ class Trained(NamedTuple):
     Attributes:
         training: the loop; None if a specimen's could not be made or failed.
         results: the epochs.
-        outcome: finished, diverged, interrupted or failed.
+        outcome: finished, diverged, interrupted, pruned or failed.
         runaway: the first step in which a loss ran away, if one did.
         failure: what a specimen raised, if it did.
     """
@@ -159,27 +161,35 @@ def attempt(
     config: Config, formulation: Formulation, dataset: Dataset, tracker: Tracker, terminal: Terminal
 ) -> Trained:
     """Compile and train. What a specimen raises is part of the result, what anything else raises passes through."""
+    from jointdec.interrupt import StopRequest
     from jointdec.training import make_training
 
     try:
         with terminal.waiting("compiling"):
             training = make_training(config, formulation, dataset)
-        return run_epochs(config, training, tracker, terminal)
+        with StopRequest() as stop:
+            return run_epochs(config, training, tracker, terminal, stop)
     except Exception as error:
         if config.specimen is None:
             raise
         return Trained(None, [], "failed", failure=error)
 
 
-def run_epochs(config: Config, training: Loop, tracker: Tracker, terminal: Terminal) -> Trained:
-    """Train until the last epoch, a divergence, or Ctrl-C."""
+def run_epochs(  # noqa: PLR0913, PLR0917 (one loop for all commands)
+    config: Config,
+    training: Loop,
+    tracker: Tracker,
+    terminal: Terminal,
+    stop: StopRequest,
+    hopeless: Callable[[EpochResult], bool] = lambda result: False,
+) -> Trained:
+    """Train until the last epoch, a divergence, a request to stop, or an epoch after which it is ``hopeless``."""
     from jointdec.divergence.runaway import RunawayWatch
-    from jointdec.interrupt import StopRequest
     from jointdec.training.result import diverged_at
 
     results: list[EpochResult] = []
     watch, runaway = RunawayWatch(), None
-    with terminal.epochs(config.training.epochs) as show, StopRequest() as stop:
+    with terminal.epochs(config.training.epochs) as show:
         for epoch in range(config.training.epochs):
             result = training.run_epoch(epoch)
             results.append(result)
@@ -196,6 +206,8 @@ def run_epochs(config: Config, training: Loop, tracker: Tracker, terminal: Termi
                 return Trained(training, results, "diverged", runaway)
             if stop.made:
                 return Trained(training, results, "interrupted", runaway)
+            if epoch + 1 < config.training.epochs and result.diverged_at is None and hopeless(result):
+                return Trained(training, results, "pruned", runaway)
     return Trained(training, results, "finished" if diverged_at(results) is None else "diverged", runaway)
 
 
@@ -205,7 +217,6 @@ def judge_molecules(
     """Draw test molecules beside their decoding; generate new ones: ``generate/…`` metrics and a picture."""
     import numpy as np
 
-    from jointdec.metrics.generation import generation
     from jointdec.metrics.reconstruction import decode
     from jointdec.reporting.decoded import decoded_figure, generated_figure
 
@@ -215,11 +226,21 @@ def judge_molecules(
     figure = decoded_figure(test.smiles[:SHOWN], true, decoded, "Test molecules and their decoding")
     _keep(figure, "decoded", folder, tracker)
 
-    assert dataset.sample_features is not None
-    features = dataset.sample_features(GENERATED, np.random.default_rng([seed, 0x9E4]))  # a stream of its own
-    generated = generation(*decode(**formulation.logits(features)), dataset.train.smiles)
+    generated = generate(formulation, dataset, seed)
     _keep(generated_figure(generated.counts, f"From {GENERATED:,} draws"), "generated", folder, tracker)
     return {f"generate/{name}": value for name, value in generated.metrics.items()}
+
+
+def generate(formulation: Formulation, dataset: Dataset, seed: int) -> Generated:
+    """Decode random draws from the features' Gaussian, and judge the molecules."""
+    import numpy as np
+
+    from jointdec.metrics.generation import generation
+    from jointdec.metrics.reconstruction import decode
+
+    assert dataset.sample_features is not None
+    features = dataset.sample_features(GENERATED, np.random.default_rng([seed, 0x9E4]))  # a stream of its own
+    return generation(*decode(**formulation.logits(features)), dataset.train.smiles)
 
 
 def record_curves(results: Sequence[EpochResult], config: Config, folder: Path, tracker: Tracker) -> None:

@@ -36,10 +36,10 @@ FIRST_STEPS = 5  # in a table of steps
 
 
 class Terminal:
-    """Writes to standard output."""
+    """Writes to standard output; a quiet one writes nothing."""
 
-    def __init__(self) -> None:
-        self._console = Console(highlight=False)
+    def __init__(self, quiet: bool = False) -> None:
+        self._console = Console(highlight=False, quiet=quiet)
 
     def announce(self, config: Config, dataset: Dataset, parameters: int, accelerators: list[str]) -> None:
         """What will be trained, on what, where."""

@@ -15,13 +15,14 @@ from mlflow.entities import Metric
 from jointdec.training.result import EpochResult
 
 
-def epoch_metrics(result: EpochResult, ended: float, not_before: float) -> list[Metric]:
+def epoch_metrics(result: EpochResult, ended: float, not_before: float, every: int = 1) -> list[Metric]:
     """All of an epoch's metrics.
 
     Args:
         result: the epoch.
         ended: when it ended, seconds since 1970. Steps are spread evenly over the ``result.seconds`` before.
         not_before: no step gets an earlier time, so that two epochs never overlap.
+        every: of the steps only each so many'th, counted over the run.
     """
     count = len(result.steps["loss"])
     began = max(ended - result.seconds, not_before)
@@ -30,6 +31,7 @@ def epoch_metrics(result: EpochResult, ended: float, not_before: float) -> list[
         Metric(f"step/{name}", value, time, result.first_step + index)
         for name, values in result.steps.items()
         for index, (value, time) in enumerate(zip(values.tolist(), times, strict=True))
+        if (result.first_step + index) % every == 0
     ]
     per_epoch = {f"train/{name}": value for name, value in result.train.items()}
     per_epoch |= {f"val/{name}": value for name, value in result.val.items()}

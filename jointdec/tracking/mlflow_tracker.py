@@ -17,18 +17,20 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 import mlflow
+from mlflow import MlflowClient
 from mlflow.data.code_dataset_source import CodeDatasetSource
 from mlflow.data.numpy_dataset import from_numpy
 from mlflow.entities import Metric, Param, RunTag
-from mlflow.utils.mlflow_tags import MLFLOW_GIT_COMMIT, MLFLOW_RUN_NOTE
+from mlflow.utils.mlflow_tags import MLFLOW_GIT_COMMIT, MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NOTE
 
 from jointdec.config import Config
 from jointdec.tracking.curves import epoch_metrics, plain_metrics, without_infinities
 from jointdec.tracking.environment import git_state
-from jointdec.tracking.records import flat, machine_files, run_files
-from jointdec.tracking.stale import mend_stale_runs, process_tags
+from jointdec.tracking.identity import process_tags
+from jointdec.tracking.records import config_files, environment_files, flat, machine_files, spelling
+from jointdec.tracking.stale import mend_stale_runs
 from jointdec.tracking.store import open_store
-from jointdec.tracking.tracker import Tracker
+from jointdec.tracking.tracker import Tracker, TrialOf
 from jointdec.tracking.uri import SERVERS, hide_credentials, scheme_of
 from jointdec.tracking.writer import MetricWriter
 from jointdec.training.result import EpochResult
@@ -48,6 +50,7 @@ STATUS = {
 }
 PARAMS_PER_CALL = 100  # MLflow's limit
 SYSTEM_METRICS_SECONDS = "5"  # a dozen points in a run of a minute; MLflow's default of 10 gives five
+TRIAL_STEPS = 200  # points of each curve over the steps that a trial keeps in MLflow
 DESCRIPTION_LIMIT = 8000  # characters in a tag
 
 
@@ -61,6 +64,8 @@ class MlflowTracker(Tracker):
         config: the checked configuration, recorded as parameters and as config/config.yaml.
         folder: the run's output folder.
         overrides: what the user typed.
+        trial: of a sweep, which trial this is. Its run has no system metrics, no list of packages (its parent has it),
+            and TRIAL_STEPS points of each curve over the steps; all steps are in the artifact curves.npz.
 
     Raises:
         UserError: the store cannot be used.
@@ -68,36 +73,43 @@ class MlflowTracker(Tracker):
 
     run_id: str
 
-    def __init__(self, uri: str, config: Config, folder: Path, overrides: Sequence[str]) -> None:
-        _quieten()
-        self._client, experiment = open_store(uri, config.tracking.experiment)
-        mend_stale_runs(self._client, experiment)
-        self._uri, self._experiment, self._config = uri, experiment, config
+    def __init__(
+        self, uri: str, config: Config, folder: Path, overrides: Sequence[str], trial: TrialOf | None = None
+    ) -> None:
+        quieten()
+        if trial:
+            self._client, self._experiment = MlflowClient(uri), trial.parent.experiment_id
+        else:
+            self._client, self._experiment = open_store(uri, config.tracking.experiment)
+            mend_stale_runs(self._client, self._experiment)
+        self._uri, self._config, self._trial = uri, config, trial
         self._folder, self._overrides = folder, overrides
 
     def __enter__(self) -> Self:
         """Start the run; what is known by now is its first content."""
-        config, git = self._config, git_state(Path.cwd())
+        config, trial = self._config, self._trial
+        git = None if trial else git_state(Path.cwd())
         self._environment_uri = os.environ.get("MLFLOW_TRACKING_URI")
         mlflow.set_tracking_uri(self._uri)
         tags = {"jointdec.formulation": config.loss.name, "jointdec.folder": str(self._folder.absolute())}
         tags |= process_tags() | ({MLFLOW_GIT_COMMIT: git.commit} if git else {})
+        tags |= _trial_tags(trial) if trial else {}
         run = mlflow.start_run(
             experiment_id=self._experiment,
-            run_name=_run_name(config),
+            run_name=_trial_name(trial) if trial else _run_name(config),
             tags=tags,
-            log_system_metrics=True,
+            log_system_metrics=trial is None,
             nested=True,  # below a sweep's run of the same process, if there is one
         )
         self.run_id = run.info.run_id
-        self.where = _where(self._uri, self._experiment, self.run_id)
+        self.where = where_is(self._uri, self._experiment, self.run_id)
         self._ended = False
         self._infinities = 0
         self._latest = time.time()
         self._writer = MetricWriter(self._write_metrics)
         try:
-            self._log_params(flat(config))
-            self._log_files(run_files(config, self._overrides, git))
+            log_params(self._client, self.run_id, flat(config))
+            self._log_files(config_files(config, self._overrides) | ({} if trial else environment_files(git)))
         except BaseException as error:
             self.__exit__(type(error), error, error.__traceback__)
             raise
@@ -138,7 +150,8 @@ class MlflowTracker(Tracker):
     def log_epoch(self, result: EpochResult) -> None:
         """See `Tracker.log_epoch`."""
         now = time.time()
-        self._put(epoch_metrics(result, ended=now, not_before=self._latest))
+        every = self._total_steps(result) // TRIAL_STEPS if self._trial else 1
+        self._put(epoch_metrics(result, ended=now, not_before=self._latest, every=max(every, 1)))
         self._latest = now
 
     def log_metrics(self, metrics: Mapping[str, float], step: int = 0) -> None:
@@ -190,6 +203,9 @@ class MlflowTracker(Tracker):
             except Exception as second:
                 error.add_note(f"Besides, MLflow run {self.run_id}: {hide_credentials(str(second))}")
 
+    def _total_steps(self, result: EpochResult) -> int:
+        return len(result.steps["loss"]) * self._config.training.epochs
+
     def _put(self, metrics: list[Metric]) -> None:
         kept = without_infinities(metrics)
         self._writer.put(kept)
@@ -197,22 +213,11 @@ class MlflowTracker(Tracker):
             self._infinities += len(metrics) - len(kept)
             self.set_tags({"jointdec.nonfinite_values": self._infinities})
 
-    def _log_params(self, values: Mapping[str, str]) -> None:
-        params = [Param(key, value) for key, value in values.items()]
-        for first in range(0, len(params), PARAMS_PER_CALL):
-            self._client.log_batch(self.run_id, params=params[first : first + PARAMS_PER_CALL])
-
     def _write_metrics(self, metrics: list[Metric]) -> None:
         self._client.log_batch(self.run_id, metrics=metrics)
 
     def _log_files(self, files: Mapping[str, str]) -> None:
-        """Upload texts under these paths, in one call."""
-        with TemporaryDirectory() as name:
-            for path, text in files.items():
-                file = Path(name, path)
-                file.parent.mkdir(parents=True, exist_ok=True)
-                file.write_text(text, encoding="utf-8", errors="surrogateescape")
-            self._client.log_artifacts(self.run_id, name)
+        log_texts(self._client, self.run_id, files)
 
     def _end(self, outcome: str) -> None:
         self._ended = True
@@ -226,7 +231,34 @@ class MlflowTracker(Tracker):
                 os.environ["MLFLOW_TRACKING_URI"] = self._environment_uri
 
 
-def _quieten() -> None:
+def log_texts(client: MlflowClient, run_id: str, files: Mapping[str, str]) -> None:
+    """Upload texts under these paths, in one call."""
+    with TemporaryDirectory() as name:
+        for path, text in files.items():
+            file = Path(name, path)
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(text, encoding="utf-8", errors="surrogateescape")
+        client.log_artifacts(run_id, name)
+
+
+def log_params(client: MlflowClient, run_id: str, values: Mapping[str, str]) -> None:
+    """Record parameters; the same values again change nothing."""
+    params = [Param(key, value) for key, value in values.items()]
+    for first in range(0, len(params), PARAMS_PER_CALL):
+        client.log_batch(run_id, params=params[first : first + PARAMS_PER_CALL])
+
+
+def _trial_tags(trial: TrialOf) -> dict[str, str]:
+    parent = trial.parent
+    return {MLFLOW_PARENT_RUN_ID: parent.run_id, "jointdec.sweep": parent.study, "jointdec.trial": str(trial.number)}
+
+
+def _trial_name(trial: TrialOf) -> str:
+    chosen = (f"{key.rpartition('.')[2]}={spelling(value)}" for key, value in trial.point.items())
+    return f"trial {trial.number} {' '.join(chosen)}"
+
+
+def quieten() -> None:
     """Keep MLflow's progress reports off the terminal; its warnings and errors still get there."""
     if "MLFLOW_LOGGING_LEVEL" not in os.environ:
         logging.getLogger("mlflow").setLevel(logging.WARNING)
@@ -239,7 +271,8 @@ def _run_name(config: Config) -> str:
     return f"{config.loss.name} seed={config.seed} {config.model.name} {config.data.name} {secrets.token_hex(2)}"
 
 
-def _where(uri: str, experiment: str, run_id: str) -> str:
+def where_is(uri: str, experiment: str, run_id: str) -> str:
+    """Where a run is, for people; without credentials."""
     if scheme_of(uri) in SERVERS:
         return f"{hide_credentials(uri).rstrip('/')}/#/experiments/{experiment}/runs/{run_id}"
     return f"run {run_id}, seen with: mlflow ui --backend-store-uri {shlex.quote(hide_credentials(uri))}"

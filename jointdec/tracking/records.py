@@ -18,16 +18,20 @@ PARAM_LIMIT = 6000  # characters, MLflow's; config/config.yaml has the whole val
 
 def flat(config: Config) -> dict[str, str]:
     """The configuration as MLflow parameters: dotted keys, values as one would type them as overrides."""
-    return {key: _spelling(value)[:PARAM_LIMIT] for key, value in leaves("", _public(config))}
+    return {key: spelling(value)[:PARAM_LIMIT] for key, value in leaves("", _public(config))}
 
 
-def run_files(config: Config, overrides: Sequence[str], git: GitState | None) -> dict[str, str]:
-    """Path in the record -> text, for what is known before TensorFlow is imported."""
-    files = {
+def config_files(config: Config, overrides: Sequence[str]) -> dict[str, str]:
+    """Path in the record -> text, for the configuration."""
+    return {
         "config/config.yaml": OmegaConf.to_yaml(_public(config)),
         "config/overrides.yaml": OmegaConf.to_yaml([hide_credentials(override) for override in overrides]),
-        "environment/packages.txt": packages(),
     }
+
+
+def environment_files(git: GitState | None) -> dict[str, str]:
+    """Path in the record -> text, for packages and code."""
+    files = {"environment/packages.txt": packages()}
     if git and git.diff:
         files["environment/git.diff"] = git.diff
     return files
@@ -54,5 +58,6 @@ def leaves(prefix: str, values: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
             yield f"{prefix}{name}", value
 
 
-def _spelling(value: Any) -> str:  # noqa: ANN401 (any scalar or list of the configuration)
+def spelling(value: Any) -> str:  # noqa: ANN401 (any scalar or list of the configuration)
+    """A value as one would type it as an override."""
     return value if isinstance(value, str) else json.dumps(value)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
-import socket
 import sqlite3
 import tempfile
 from collections.abc import Iterator
@@ -21,14 +20,12 @@ from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import RESOURCE_ALREADY_EXISTS, ErrorCode
 from mlflow.utils.credentials import get_default_host_creds
 from mlflow.utils.rest_utils import http_request
-from sqlalchemy import create_engine, inspect, make_url
-from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+from sqlalchemy import create_engine, inspect
+from sqlalchemy.exc import SQLAlchemyError
 
 from jointdec.errors import UserError
+from jointdec.tracking.database import ANSWER_SECONDS, database_problem
 from jointdec.tracking.uri import SERVERS, hide_credentials, scheme_of, sqlite_path
-
-ANSWER_SECONDS = 4
-DEFAULT_PORTS = {"postgresql": 5432, "mysql": 3306, "mssql": 1433}
 
 
 def open_store(uri: str, experiment: str) -> tuple[MlflowClient, str]:
@@ -137,20 +134,8 @@ def _ask_server(uri: str) -> None:
 
 
 def _ask_database(uri: str) -> None:
-    """Find a missing driver, a host that is not there and a refused password now: MLflow tries for 100 s."""
-    try:
-        url = make_url(uri)
-    except ArgumentError as error:
-        raise _cannot_use(uri, "it is no database URL") from error
-    if url.host:
-        port = url.port or DEFAULT_PORTS[scheme_of(uri)]
-        try:
-            socket.create_connection((url.host, port), timeout=ANSWER_SECONDS).close()
-        except OSError as error:
-            raise _cannot_use(uri, f"nobody answers at {url.host}:{port}") from error
-    engine = create_engine(url)
-    engine.connect().close()
-    engine.dispose()
+    if problem := database_problem(uri):
+        raise _cannot_use(uri, problem)
 
 
 def _is_mlflow_s(uri: str) -> bool:

@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, NamedTuple, Self
 
 from jointdec.config import Config
 from jointdec.training.result import EpochResult
@@ -121,13 +121,42 @@ class Untracked(Tracker):
     ) -> None: ...
 
 
-def open_tracker(config: Config, folder: Path, overrides: Sequence[str]) -> Tracker:
+class Parent(NamedTuple):
+    """The run that a trial's run is a child of.
+
+    Attributes:
+        run_id: its id.
+        experiment_id: the experiment's.
+        study: the study's name.
+    """
+
+    run_id: str
+    experiment_id: str
+    study: str
+
+
+class TrialOf(NamedTuple):
+    """What makes a run one trial of many: it is named after its point and recorded in brief.
+
+    Attributes:
+        parent: the study's run.
+        number: of the trial.
+        point: key -> value, what the sampler chose.
+    """
+
+    parent: Parent
+    number: int
+    point: Mapping[str, object]
+
+
+def open_tracker(config: Config, folder: Path, overrides: Sequence[str], trial: TrialOf | None = None) -> Tracker:
     """Find the place of the record that ``config.tracking`` asks for; the ``with`` block then starts it.
 
     Args:
         config: the checked configuration.
         folder: the run's output folder, recorded as the tag ``jointdec.folder``.
         overrides: what the user typed, in Hydra's syntax.
+        trial: of a sweep, which trial this is.
 
     Raises:
         UserError: the tracking store does not exist, does not answer, or cannot be written.
@@ -139,4 +168,4 @@ def open_tracker(config: Config, folder: Path, overrides: Sequence[str]) -> Trac
     uri = resolve_uri(config.tracking.uri)  # a misspelt URI is refused before MLflow's two seconds of import
     from jointdec.tracking.mlflow_tracker import MlflowTracker
 
-    return MlflowTracker(uri, config, folder, overrides)
+    return MlflowTracker(uri, config, folder, overrides, trial)

@@ -1,7 +1,7 @@
 from omegaconf import OmegaConf
 
 from jointdec.tracking.environment import GitState
-from jointdec.tracking.records import flat, run_files
+from jointdec.tracking.records import config_files, environment_files, flat
 
 
 def test_parameters_are_dotted_and_spelt_as_overrides(make_config):
@@ -23,21 +23,21 @@ def test_a_value_beyond_mlflow_s_limit_is_cut_in_the_parameter_and_whole_in_the_
     config = make_config()
     config.model.tower = [128] * 2000
     assert len(flat(config)["model.tower"]) == 6000
-    recorded = OmegaConf.create(run_files(config, [], None)["config/config.yaml"])
+    recorded = OmegaConf.create(config_files(config, [])["config/config.yaml"])
     assert recorded.model.tower == config.model.tower
 
 
 def test_no_file_and_no_parameter_holds_the_store_s_password(make_config):
     config = make_config(uri="http://ana:hunter22@host:5000")
-    files = run_files(config, [f"tracking.uri={config.tracking.uri}"], None)
+    files = config_files(config, [f"tracking.uri={config.tracking.uri}"])
     assert "hunter22" not in "".join([*files.values(), *flat(config).values()])
 
 
 def test_overrides_are_kept_as_typed(make_config):
     typed = ["+experiment=split_loss", "model.alpha=0.1"]
-    assert OmegaConf.create(run_files(make_config(), typed, None)["config/overrides.yaml"]) == typed
+    assert OmegaConf.create(config_files(make_config(), typed)["config/overrides.yaml"]) == typed
 
 
 def test_a_diff_is_a_file_only_when_there_is_one(make_config):
-    assert "environment/git.diff" not in run_files(make_config(), [], GitState("c0ffee", ""))
-    assert run_files(make_config(), [], GitState("c0ffee", "+x"))["environment/git.diff"] == "+x"
+    assert "environment/git.diff" not in environment_files(GitState("c0ffee", ""))
+    assert environment_files(GitState("c0ffee", "+x"))["environment/git.diff"] == "+x"

@@ -5,12 +5,13 @@ import sys
 
 import pytest
 
-from jointdec.tracking.stale import HOST, PID, STARTED, mend_stale_runs, process_tags
+from jointdec.tracking.identity import HOST, PID, STARTED, process_tags
+from jointdec.tracking.stale import mend_stale_runs
 from jointdec.tracking.store import open_store
 
 TELL_TAGS = """
 import json, time
-from jointdec.tracking.stale import process_tags
+from jointdec.tracking.identity import process_tags
 print(json.dumps(process_tags()), flush=True)
 time.sleep(600)
 """

@@ -1,0 +1,194 @@
+"""``python -m jointdec.sweep +experiment=split_loss +search=loss_weights``: search for the best configuration.
+
+Runs an Optuna study over what the command line searches, written as Hydra writes sweeps:
+
+  loss.weights.edges=tag(log,interval(0.1,10))   model.alpha=interval(0,0.5)
+  loss=choice(joint,split)                       training.batch_size=range(50,300,50)
+
+or over an option of conf/search: +search=loss_weights, alpha, loss_weights_and_alpha, optimizer. Everything else is
+as in python -m jointdec.run. The study's settings are sweep.name, n_trials, workers, storage, objective, direction,
+sampler, pruner and penalty, see conf/sweep/default.yaml. The same command again goes on where this one stopped.
+
+Exit codes: 0 the study is complete, 1 an error of jointdec's or workers that die, 2 bad input, 3 no trial ended well,
+130 interrupted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from jointdec.command import BAD_INPUT, interrupt
+from jointdec.errors import UserError
+
+if TYPE_CHECKING:
+    from optuna.storages import BaseStorage
+    from optuna.study import Study
+    from optuna.trial import FrozenTrial
+
+    from jointdec.reporting.sweep_terminal import SweepTerminal
+    from jointdec.sweeping.plan import Plan
+    from jointdec.sweeping.worker import Work
+    from jointdec.tracking.study_run import StudyRun, StudyStore
+
+EXIT_CODES = {"finished": 0, "failed": 1, "bad_input": BAD_INPUT, "interrupted": 130}
+NONE_WELL = 3
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; the exit code."""
+    parser = argparse.ArgumentParser(
+        prog="python -m jointdec.sweep", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="in Hydra's syntax")
+    given = parser.parse_args(arguments)
+    signal.signal(signal.SIGTERM, interrupt)
+    try:
+        return sweep(given.overrides)
+    except UserError as error:
+        print(f"jointdec: {error}", file=sys.stderr)
+        return BAD_INPUT
+    except KeyboardInterrupt:
+        return EXIT_CODES["interrupted"]
+
+
+def sweep(overrides: Sequence[str]) -> int:
+    """Run a study, or go on with it.
+
+    Args:
+        overrides: what the user typed.
+
+    Returns:
+        The exit code.
+
+    Raises:
+        UserError: something cannot be used as asked for; nothing was trained then.
+    """
+    from jointdec.reporting.sweep_terminal import SweepTerminal
+    from jointdec.sweeping.plan import make_plan
+    from jointdec.sweeping.report import report
+    from jointdec.sweeping.storage import open_storage, require_answer
+    from jointdec.sweeping.study import add_places, define, give_back_dead, load_study, open_study, register_session
+    from jointdec.sweeping.worker import Work
+
+    terminal = SweepTerminal()
+    plan = make_plan(overrides)
+    require_answer(plan.storage)
+    digests = load_data(plan, terminal)
+    with terminal.waiting("opening the tracking store and the storage"):
+        store = tracking_store(plan)
+        storage = open_storage(plan.storage)
+        definition = define(plan.settings, plan.space, plan.base, digests)
+        created = open_study(storage, plan.name, definition, plan.settings.direction)
+        study = load_study(storage, plan.name)
+        run = open_run(study, store, definition) if store else None
+        give_back_dead(study, storage, "its worker is gone", died=False)
+        places = add_places(study, plan.settings, plan.space, created)
+        entropy = register_session(study, storage, plan.base.seed)
+    announce(plan, study, places, terminal)
+    work = Work(plan, run.parent if run else None, entropy)
+    outcome = run_workers(work, study, storage, places, terminal)
+    with terminal.waiting("drawing, recording"):
+        best = report(plan, study, outcome, run)
+    farewell(plan, outcome, best, run, terminal)
+    return NONE_WELL if outcome == "finished" and not best else EXIT_CODES[outcome]
+
+
+def load_data(plan: Plan, terminal: SweepTerminal) -> list[str]:
+    """See that all data can be read, and encode them once, before the workers do.
+
+    Returns:
+        The data sets' digests.
+
+    Raises:
+        UserError: they cannot be read, or are no molecules though the objective judges molecules.
+    """
+    from jointdec.data.load import load
+    from jointdec.sweeping.settings import FINAL_METRICS
+
+    digests = []
+    with terminal.preparation() as progress:
+        for data in {repr(config.data): config.data for config in plan.configs}.values():
+            dataset = load(data, progress)
+            digests.append(dataset.digest)
+            asked = [name for name in plan.settings.objective if name in FINAL_METRICS]
+            if asked and not dataset.is_molecules:
+                raise UserError(f"sweep.objective is {asked[0]}, but data={data.name} has no molecules to generate.")
+    return digests
+
+
+def tracking_store(plan: Plan) -> StudyStore | None:
+    """The tracking store, ready for many workers; None with tracking=none."""
+    if plan.base.tracking.name == "none":
+        return None
+    from jointdec.tracking.study_run import open_study_store
+
+    return open_study_store(plan.base.tracking)
+
+
+def open_run(study: Study, store: StudyStore, definition: Mapping[str, str]) -> StudyRun:
+    """The study's run in MLflow, made by the command that made the study."""
+    from jointdec.sweeping.study import RUN_ID
+    from jointdec.tracking.study_run import StudyRun
+
+    run = StudyRun(store, study.study_name, study.user_attrs.get(RUN_ID))
+    study.set_user_attr(RUN_ID, run.parent.run_id)
+    run.log_params(definition)
+    return run
+
+
+def announce(plan: Plan, study: Study, places: int, terminal: SweepTerminal) -> None:
+    """What will be searched, how, where."""
+    settings = plan.settings
+    ended = sum(trial.state.is_finished() for trial in study.get_trials(deepcopy=False))
+    goals = zip(settings.objective, settings.direction, strict=True)
+    facts = {
+        "study": f"{plan.name}, {places} trials" + (f", of which {ended} were ended before" if ended else ""),
+        "objective": ", ".join(f"{direction} {name}" for name, direction in goals),
+        "space": ", ".join(f"{dimension.key}={dimension.text}" for dimension in plan.space),
+        "search": f"{settings.sampler}, pruner {settings.pruner}, {settings.workers} workers",
+    }
+    terminal.facts(facts)
+
+
+def run_workers(work: Work, study: Study, storage: BaseStorage, places: int, terminal: SweepTerminal) -> str:
+    """Work until no trial is left or somebody asks to stop: finished, interrupted, failed or bad_input."""
+    from jointdec.interrupt import StopRequest
+    from jointdec.sweeping.best import best_trials
+    from jointdec.sweeping.study import repeated
+    from jointdec.sweeping.supervisor import Supervisor
+
+    message = "Stopping after the running epochs; once more stops at once."
+    with terminal.trials(places) as show, StopRequest(message) as stop:
+
+        def glance() -> None:
+            trials = study.get_trials(deepcopy=False)
+            show(trials, best_trials(study, 1), repeated(trials))
+
+        return Supervisor(work, study, storage, stop, glance, terminal.note).run()
+
+
+def farewell(
+    plan: Plan, outcome: str, best: Sequence[FrozenTrial], run: StudyRun | None, terminal: SweepTerminal
+) -> None:
+    """The best trials, and what to do next."""
+    from jointdec.sweeping.best import run_command
+    from jointdec.sweeping.storage import dashboard_command
+
+    facts = {"outcome": outcome, "files": str(plan.folder.absolute())}
+    if best:
+        terminal.best(best, plan.settings.objective)
+        facts["run the best"] = run_command(plan.fixed, best[0].params)
+        facts["or"] = f"python -m jointdec.run --config-dir {plan.folder} +experiment=best"
+    facts["page"] = str(plan.folder.absolute() / "study.html")
+    if run:
+        facts["record"] = run.where
+    facts["dashboard"] = dashboard_command(plan.storage)
+    terminal.facts(facts)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

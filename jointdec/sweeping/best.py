@@ -1,0 +1,46 @@
+"""The best trials of a study, and how to run them again."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+from omegaconf import OmegaConf
+from optuna.study import Study, StudyDirection
+from optuna.trial import FrozenTrial, TrialState
+
+from jointdec.config import GROUPS, Config
+from jointdec.sweeping.points import Point, override_of
+
+
+def best_trials(study: Study, count: int) -> list[FrozenTrial]:
+    """The best complete trials, the best first; of several objectives all trials that no other one dominates."""
+    if len(study.directions) > 1:
+        return sorted(study.best_trials, key=lambda trial: trial.values[0])
+    complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+    down = study.direction == StudyDirection.MINIMIZE
+    return sorted(complete, key=lambda trial: trial.values[0] if down else -trial.values[0])[:count]
+
+
+def overrides_of(fixed: Sequence[str], point: Point) -> list[str]:
+    """What one would type to train a point; a group's choice stands before the values in it."""
+    return [*fixed, *(override_of(key, value) for key, value in point.items())]
+
+
+def run_command(fixed: Sequence[str], point: Point) -> str:
+    """The command that trains a point."""
+    return shlex.join(["python", "-m", "jointdec.run", *overrides_of(fixed, point)])
+
+
+def experiment_file(config: Config, command: str) -> str:
+    """A file for conf/experiment, or for a folder given with ``--config-dir``, that trains a configuration."""
+    values: dict[str, Any] = asdict(config)
+    del values["tracking"]  # where to record is for the one to decide who runs it
+    for group in ("model", "loss"):
+        if values[group]["specimen"] is None:
+            del values[group]["specimen"]
+    defaults = [{f"override /{group}": values[group]["name"]} for group in ("data", *GROUPS) if group in values]
+    text = OmegaConf.to_yaml(OmegaConf.create({"defaults": defaults, **values}))
+    return f"# @package _global_\n# {command}\n{text}"

@@ -1,0 +1,75 @@
+"""What a command line of ``jointdec.sweep`` asks for, checked before anything is opened or trained."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from jointdec.config import Config
+from jointdec.errors import UserError
+from jointdec.sweeping.points import Points, take_apart
+from jointdec.sweeping.settings import SweepConfig, parse_settings
+from jointdec.sweeping.space import Space, corners, grid, make_space, refuse_moving_target
+from jointdec.sweeping.storage import storage_uri
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A study to be.
+
+    Attributes:
+        name: the study's.
+        folder: its, ``sweeps/NAME``.
+        settings: the checked group ``sweep``.
+        storage: where it is kept, see `jointdec.sweeping.storage`.
+        space: what is searched.
+        fixed: the overrides that all trials share.
+        configs: the configurations at the corners of the space.
+    """
+
+    name: str
+    folder: Path
+    settings: SweepConfig
+    storage: str
+    space: Space
+    fixed: Sequence[str]
+    configs: Sequence[Config]
+
+    @property
+    def base(self) -> Config:
+        """One configuration of the study, always the same."""
+        return self.configs[0]
+
+    @property
+    def epochs(self) -> int:
+        """The most that a trial may have."""
+        return max(config.training.epochs for config in self.configs)
+
+
+def make_plan(overrides: Sequence[str]) -> Plan:
+    """Take a command line apart and check all that can be checked without opening anything.
+
+    Raises:
+        UserError: it cannot be done as asked for.
+    """
+    request = take_apart(overrides)
+    settings = parse_settings(request.settings)
+    configure = Points(request.fixed)
+    space = make_space(request.searched, configure)
+    refuse_moving_target(settings.objective, space)
+    if settings.sampler == "grid":
+        grid(space)
+    configs = corners(space, configure)
+    for config in configs:
+        if config.specimen and "error" in config.specimen.expects:
+            raise UserError(
+                f"loss={config.loss.name}, model={config.model.name} is a specimen that raises an error by declaration, "
+                "so there is nothing to search: run it with python -m jointdec.run."
+            )
+    name = settings.name or request.name.replace("/", "-")
+    if not re.fullmatch(r"[\w.+-]+", name):
+        raise UserError(f"sweep.name is {name!r}, but must be made of letters, digits, '.', '_', '+' and '-'.")
+    folder = Path("sweeps", name)
+    return Plan(name, folder, settings, storage_uri(settings.storage, folder), space, request.fixed, configs)

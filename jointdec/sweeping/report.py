@@ -1,0 +1,129 @@
+"""What a study leaves, here and in MLflow: a table of its trials, the best ones as commands and as a file, figures."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from optuna.study import Study
+from optuna.trial import FrozenTrial, TrialState
+
+from jointdec.reporting.study_figures import draw, page
+from jointdec.sweeping.best import best_trials, experiment_file, run_command
+from jointdec.sweeping.plan import Plan
+from jointdec.sweeping.points import Points
+from jointdec.sweeping.study import CAUSE, RUN_ID, repeated
+
+if TYPE_CHECKING:
+    from jointdec.tracking.study_run import StudyRun
+
+TOP = 5  # trials in the table at the end and in summary.json
+
+
+def report(plan: Plan, study: Study, outcome: str, run: StudyRun | None) -> list[FrozenTrial]:
+    """Write summary.json, trials.csv, experiment/best.yaml, figures/ and study.html, and record them.
+
+    Args:
+        plan: the study.
+        study: as the storage has it now.
+        outcome: finished, interrupted, failed or bad_input.
+        run: the study's run in MLflow, which ends here unless another machine still works on the study.
+
+    Returns:
+        The best trials, the best first; of several objectives the front.
+    """
+    folder, objectives = plan.folder, plan.settings.objective
+    folder.mkdir(parents=True, exist_ok=True)
+    trials, best = study.get_trials(deepcopy=False), best_trials(study, TOP)
+    counts = count_states(trials)
+    _write_table(folder / "trials.csv", trials, objectives)
+    facts = {"name": plan.name, "outcome": outcome, "run_id": run.parent.run_id if run else None, "trials": counts}
+    top = [_facts(plan, trial) for trial in best]
+    (folder / "summary.json").write_text(json.dumps(facts | {"best": top}, indent=2) + "\n")
+    if best:
+        (folder / "experiment").mkdir(exist_ok=True)
+        command = f"python -m jointdec.run --config-dir {folder} +experiment=best"
+        file = experiment_file(Points(plan.fixed)(best[0].params), command)
+        (folder / "experiment/best.yaml").write_text(file, encoding="utf-8")
+    text = _text(plan, counts, top)
+    (folder / "figures").mkdir(exist_ok=True)
+    draw(study, objectives, lambda name, figure: figure.savefig(folder / f"figures/{name}.png"))
+    (folder / "study.html").write_text(page(study, objectives, text), encoding="utf-8")
+    if run:
+        _record(run, folder, outcome, counts, best, objectives, text)
+    return best
+
+
+def count_states(trials: Sequence[FrozenTrial]) -> dict[str, int]:
+    """How many trials are complete, pruned, failed, running, waiting; repeated ones are those that did not end."""
+    again = repeated(trials)
+    counts = {state.name.lower(): 0 for state in TrialState} | {"repeated": len(again)}
+    for trial in trials:
+        if trial.number not in again:
+            counts[trial.state.name.lower()] += 1
+    return counts
+
+
+def _facts(plan: Plan, trial: FrozenTrial) -> dict[str, Any]:
+    return {
+        "trial": trial.number,
+        "values": dict(zip(plan.settings.objective, trial.values, strict=True)),
+        "point": trial.params,
+        "run_id": trial.user_attrs.get(RUN_ID),
+        "command": run_command(plan.fixed, trial.params),
+    }
+
+
+def _write_table(file: Path, trials: Sequence[FrozenTrial], objectives: Sequence[str]) -> None:
+    keys = sorted({key for trial in trials for key in trial.params})
+    with file.open("w", encoding="utf-8", newline="") as opened:
+        rows = csv.writer(opened, lineterminator="\n")
+        rows.writerow(["trial", "state", *objectives, *keys, "epochs", "seconds", "run_id", "cause"])
+        for trial in trials:
+            values = trial.values or [""] * len(objectives)
+            seconds = trial.duration.total_seconds() if trial.duration else ""
+            epochs = max(trial.intermediate_values, default="")
+            attributes = [trial.user_attrs.get(name, "") for name in (RUN_ID, CAUSE)]
+            point = [trial.params.get(key, "") for key in keys]
+            rows.writerow([trial.number, trial.state.name.lower(), *values, *point, epochs, seconds, *attributes])
+
+
+def _text(plan: Plan, counts: dict[str, int], top: Sequence[dict[str, Any]]) -> str:
+    goals = zip(plan.settings.objective, plan.settings.direction, strict=True)
+    lines = [
+        f"Objective: {', '.join(f'{direction} {name}' for name, direction in goals)}.",
+        *(f"Searched: {dimension.key}={dimension.text}" for dimension in plan.space),
+        "Trials: " + ", ".join(f"{count} {state}" for state, count in counts.items() if count) + ".",
+    ]
+    if top:
+        values = ", ".join(f"{name} {value:.5g}" for name, value in top[0]["values"].items())
+        lines += [f"Best: trial {top[0]['trial']}, {values}:", top[0]["command"]]
+    return "\n".join(lines)
+
+
+def _record(  # noqa: PLR0913, PLR0917 (what the report is made of)
+    run: StudyRun,
+    folder: Path,
+    outcome: str,
+    counts: dict[str, int],
+    best: Sequence[FrozenTrial],
+    objectives: Sequence[str],
+    text: str,
+) -> None:
+    for name in ("summary.json", "trials.csv", "study.html"):
+        run.log_artifact(folder / name)
+    for part in ("figures", "experiment"):
+        for file in sorted((folder / part).glob("*")):
+            run.log_artifact(file, part)
+    metrics = {f"trials/{state}": float(count) for state, count in counts.items()}
+    if len(objectives) == 1 and best:
+        metrics[f"best/{objectives[0]}"] = best[0].values[0]
+    run.log_metrics(metrics)
+    *facts, command = text.splitlines() if best else [*text.splitlines(), ""]
+    run.describe("\n\n".join(facts) + (f"\n\n    {command}" if command else ""))
+    run.mend()
+    if not counts["running"]:
+        run.finish("failed" if outcome == "bad_input" else outcome)

@@ -1,0 +1,139 @@
+"""One trial: a point of the space, trained, recorded and told to the study."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+from optuna.trial import Trial, TrialState
+
+from jointdec.config import Config
+from jointdec.interrupt import StopRequest
+from jointdec.reporting.curve_arrays import save_curves
+from jointdec.reporting.description import description
+from jointdec.reporting.findings import Findings
+from jointdec.reporting.record_divergence import record_divergence
+from jointdec.reporting.summary import last_metrics, write_summary
+from jointdec.reporting.terminal import Terminal
+from jointdec.run import Trained, run_epochs
+from jointdec.sweeping.best import overrides_of
+from jointdec.sweeping.plan import Plan
+from jointdec.sweeping.programs import Program, Programs
+from jointdec.sweeping.settings import EPOCH_METRICS, SweepConfig
+from jointdec.sweeping.study import RUN_ID
+from jointdec.tracking import TrialOf, open_tracker
+
+if TYPE_CHECKING:
+    from jointdec.divergence.record import Divergence
+    from jointdec.tracking import Parent
+    from jointdec.training.result import EpochResult
+
+
+class Told(NamedTuple):
+    """What the study is told of a trial; ``values`` only where it is complete."""
+
+    state: TrialState
+    values: Sequence[float] | None
+    cause: str | None
+
+
+class Trials:
+    """Runs trials of one study, one after another, in this process.
+
+    Args:
+        plan: the study; trial 7 writes into ``trials/00007`` of its folder.
+        parent: the study's run in MLflow, if there is one.
+        stop: whether to stop after the running epoch.
+    """
+
+    def __init__(self, plan: Plan, parent: Parent | None, stop: StopRequest) -> None:
+        self._plan, self._parent, self._stop = plan, parent, stop
+        self._programs = Programs()
+        self._terminal = Terminal(quiet=True)
+
+    def run(self, trial: Trial, config: Config, accelerators: Sequence[str]) -> Told | None:
+        """Train a point and record it.
+
+        Args:
+            trial: Optuna's, with all its parameters suggested; it gets the values of the epochs.
+            config: the configuration at its point.
+            accelerators: names of what this process trains on.
+
+        Returns:
+            What to tell the study; None if it was interrupted.
+        """
+        start = time.perf_counter()
+        folder = self._plan.folder / "trials" / f"{trial.number:05}"
+        folder.mkdir(parents=True, exist_ok=True)
+        program = self._programs.get(config)
+        overrides = overrides_of(self._plan.fixed, trial.params)
+        of = TrialOf(self._parent, trial.number, trial.params) if self._parent else None
+        with open_tracker(config, folder, overrides, of) as tracker:
+            if tracker.run_id:
+                trial.set_user_attr(RUN_ID, tracker.run_id)
+            tracker.log_devices(accelerators)
+            tracker.log_dataset(program.dataset)
+            watch = _Watch(trial, self._plan.settings)
+            trained = run_epochs(config, program.training, tracker, self._terminal, self._stop, watch)
+            final = self._generate(config, program) if trained.outcome == "finished" else {}
+            tracker.log_metrics(final)
+            divergence = None
+            training, results, outcome, runaway, _ = trained
+            if outcome == "diverged":
+                assert training is not None
+                divergence = record_divergence(config, program.dataset, training, results, runaway, folder, tracker)
+            findings = Findings(divergence=divergence, runaway=runaway)
+            tracker.describe(description(config, program.dataset, outcome, results, final, findings))
+            save_curves(results, folder / "curves.npz")
+            facts = {"run_id": tracker.run_id, "outcome": outcome, "seconds": time.perf_counter() - start}
+            write_summary(folder / "summary.json", facts | findings.as_dict(), results, final)
+            for name in ("curves.npz", "summary.json"):
+                tracker.log_artifact(folder / name)
+            tracker.finish(outcome)
+        if outcome == "interrupted":
+            return None
+        return tell(self._plan.settings, trained, final, divergence)
+
+    def _generate(self, config: Config, program: Program) -> Mapping[str, float]:
+        if set(self._plan.settings.objective) <= set(EPOCH_METRICS):
+            return {}
+        from jointdec.run import generate
+
+        return generate(program.formulation, program.dataset, config.seed).metrics
+
+
+class _Watch:
+    """Reports each epoch's objective to the pruner, and asks it."""
+
+    def __init__(self, trial: Trial, settings: SweepConfig) -> None:
+        self._trial, self._objective = trial, settings.objective[0]
+        self._asks = len(settings.objective) == 1 and self._objective in EPOCH_METRICS
+
+    def __call__(self, result: EpochResult) -> bool:
+        """Whether the trial is hopeless. A value that is not finite never gets into the study."""
+        if not self._asks:
+            return False
+        value = last_metrics(result)[self._objective]
+        if math.isfinite(value):
+            self._trial.report(value, result.epoch + 1)
+        return self._trial.should_prune()
+
+
+def tell(settings: SweepConfig, trained: Trained, final: Mapping[str, float], divergence: Divergence | None) -> Told:
+    """What became of a trial, as Optuna's state; no NaN and no Inf among the values."""
+    if trained.outcome == "diverged":
+        assert divergence is not None
+        cause = f"{divergence.cause}: {divergence.sentence}"
+        if settings.penalty:
+            return Told(TrialState.COMPLETE, settings.penalty, cause)
+        return Told(TrialState.FAIL, None, cause)
+    if trained.outcome == "pruned":
+        return Told(TrialState.PRUNED, None, None)
+    metrics = {**last_metrics(trained.results[-1]), **final}
+    values = [metrics[name] for name in settings.objective]
+    for name, value in zip(settings.objective, values, strict=True):
+        if not math.isfinite(value):
+            return Told(TrialState.FAIL, None, f"{name} is {value} though every step was finite")
+    return Told(TrialState.COMPLETE, values, None)

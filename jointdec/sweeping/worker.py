@@ -1,0 +1,153 @@
+"""A worker: a process that takes places of a study and runs their trials until there is none left."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from threading import Event, Thread
+from typing import TYPE_CHECKING
+
+from jointdec.errors import UserError
+from jointdec.sweeping.plan import Plan
+
+if TYPE_CHECKING:
+    from optuna.storages import BaseStorage
+
+    from jointdec.interrupt import StopRequest
+    from jointdec.tracking import Parent
+
+BAD_INPUT, INTERRUPTED = 2, 130
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+@dataclass(frozen=True)
+class Work:
+    """What the workers of one command share.
+
+    Attributes:
+        plan: the study.
+        parent: the study's run in MLflow, if there is one.
+        entropy: what samplers are seeded with, beside the worker's number.
+    """
+
+    plan: Plan
+    parent: Parent | None
+    entropy: Sequence[int]
+
+
+@dataclass(frozen=True)
+class Share:
+    """A worker's share of the machine.
+
+    Attributes:
+        number: counts the workers that this command started.
+        cores: CPUs that it may use; empty leaves that to the system.
+        gpu: its GPU as CUDA_VISIBLE_DEVICES names it; None leaves it all.
+    """
+
+    number: int
+    cores: frozenset[int]
+    gpu: str | None
+
+
+def work(job: Work, share: Share) -> None:
+    """Run trials until there is none left, somebody asks to stop, or the command that started this process is gone.
+
+    The process exits with 0, 130 when stopped, 2 after telling a user's mistake in one sentence.
+    """
+    os.setpgid(0, 0)  # Ctrl-C reaches the command alone, which passes it on
+    if share.cores:
+        os.sched_setaffinity(0, share.cores)
+    if share.gpu is not None:
+        os.environ["CUDA_VISIBLE_DEVICES"] = share.gpu
+    try:
+        sys.exit(_work(job, share))
+    except UserError as error:
+        print(f"jointdec: {error}", file=sys.stderr)
+        sys.exit(BAD_INPUT)
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)
+
+
+def _work(job: Work, share: Share) -> int:
+    from jointdec.interrupt import StopRequest
+    from jointdec.sweeping.points import Points
+    from jointdec.sweeping.storage import open_storage
+    from jointdec.sweeping.study import CAUSE, give_back, load_study, make_pruner, make_sampler, take
+    from jointdec.tracking.identity import process_tags
+    from jointdec.training.devices import start_backend
+
+    plan = job.plan
+    with StopRequest(message="") as stop:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
+        _stop_with_parent(stop)
+        configure = Points(plan.fixed)
+        accelerators = start_backend(configure({dimension.key: dimension.ends[0] for dimension in plan.space}))
+        from jointdec.sweeping.trial import Trials  # imports TensorFlow
+
+        trials = Trials(plan, job.parent, stop)
+        storage = open_storage(plan.storage)
+        sampler = make_sampler(plan.settings.sampler, [*job.entropy, share.number])
+        pruner = make_pruner(plan.settings.pruner, plan.epochs)
+        while not stop.made:
+            study = load_study(storage, plan.name, sampler, pruner)
+            taken = take(study, storage)
+            if taken is None:
+                return 0
+            trial, trial_id = taken
+            with _heartbeat(storage, trial_id):
+                for key, value in process_tags().items():
+                    trial.set_user_attr(key, value)
+                config = configure({dimension.key: dimension.suggest(trial) for dimension in plan.space})
+                told = trials.run(trial, config, accelerators)
+                if told is None:
+                    give_back(study, storage, storage.get_trial(trial_id), "interrupted", died=False)
+                    break
+                if told.cause:
+                    trial.set_user_attr(CAUSE, told.cause)
+                study.tell(trial, told.values, told.state)
+        return INTERRUPTED
+
+
+def _stop_with_parent(stop: StopRequest) -> None:
+    """Ask to stop when the command that started this process is gone, however it went."""
+    parent = multiprocessing.parent_process()
+    if parent is None:
+        return
+
+    def wait() -> None:
+        parent.join()
+        stop.made = True
+
+    Thread(target=wait, name="jointdec-parent", daemon=True).start()
+
+
+@contextmanager
+def _heartbeat(storage: BaseStorage, trial_id: int) -> Iterator[None]:
+    """Give a database a sign of life now and then; other machines know by it whether to repeat this trial."""
+    from optuna.storages import RDBStorage
+
+    from jointdec.sweeping.storage import HEARTBEAT
+
+    if not isinstance(storage, RDBStorage):
+        yield
+        return
+    over = Event()
+
+    def beat() -> None:
+        storage.record_heartbeat(trial_id)
+        while not over.wait(HEARTBEAT):
+            storage.record_heartbeat(trial_id)
+
+    thread = Thread(target=beat, name="jointdec-heartbeat", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()

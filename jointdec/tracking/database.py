@@ -1,0 +1,34 @@
+"""Asks a database whether it can be used, before somebody waits for it for minutes."""
+
+from __future__ import annotations
+
+import socket
+
+from sqlalchemy import create_engine, make_url
+from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+
+from jointdec.tracking.uri import scheme_of
+
+ANSWER_SECONDS = 4
+DEFAULT_PORTS = {"postgresql": 5432, "mysql": 3306, "mssql": 1433}
+
+
+def database_problem(uri: str) -> str | None:
+    """Why the database cannot be used: a missing driver, a host that is not there, a refused password; or None."""
+    try:
+        url = make_url(uri)
+    except ArgumentError:
+        return "it is no database URL"
+    if url.host:
+        port = url.port or DEFAULT_PORTS[scheme_of(uri)]
+        try:
+            socket.create_connection((url.host, port), timeout=ANSWER_SECONDS).close()
+        except OSError:
+            return f"nobody answers at {url.host}:{port}"
+    try:
+        engine = create_engine(url)
+        engine.connect().close()
+        engine.dispose()
+    except (SQLAlchemyError, ImportError) as error:
+        return str(error)
+    return None
