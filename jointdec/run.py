@@ -206,7 +206,7 @@ def run_epochs(  # noqa: PLR0913, PLR0917 (one loop for all commands)
                 return Trained(training, results, "diverged", runaway)
             if stop.made:
                 return Trained(training, results, "interrupted", runaway)
-            if epoch + 1 < config.training.epochs and result.diverged_at is None and hopeless(result):
+            if result.diverged_at is None and hopeless(result) and epoch + 1 < config.training.epochs:
                 return Trained(training, results, "pruned", runaway)
     return Trained(training, results, "finished" if diverged_at(results) is None else "diverged", runaway)
 

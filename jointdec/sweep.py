@@ -142,14 +142,16 @@ def open_run(study: Study, store: StudyStore, definition: Mapping[str, str]) -> 
 
 def announce(plan: Plan, study: Study, places: int, terminal: SweepTerminal) -> None:
     """What will be searched, how, where."""
-    settings = plan.settings
-    ended = sum(trial.state.is_finished() for trial in study.get_trials(deepcopy=False))
+    from jointdec.sweeping.study import repeated
+
+    settings, trials = plan.settings, study.get_trials(deepcopy=False)
+    ended = sum(trial.state.is_finished() for trial in trials) - len(repeated(trials))
     goals = zip(settings.objective, settings.direction, strict=True)
     facts = {
-        "study": f"{plan.name}, {places} trials" + (f", of which {ended} were ended before" if ended else ""),
+        "study": f"{plan.name}, {places} trials" + (f", {ended} of them ended before" if ended else ""),
         "objective": ", ".join(f"{direction} {name}" for name, direction in goals),
         "space": ", ".join(f"{dimension.key}={dimension.text}" for dimension in plan.space),
-        "search": f"{settings.sampler}, pruner {settings.pruner}, {settings.workers} workers",
+        "search": f"{settings.sampler}, pruner {settings.pruner}, worker processes {settings.workers}",
     }
     terminal.facts(facts)
 

@@ -65,8 +65,8 @@ def make_plan(overrides: Sequence[str]) -> Plan:
     for config in configs:
         if config.specimen and "error" in config.specimen.expects:
             raise UserError(
-                f"loss={config.loss.name}, model={config.model.name} is a specimen that raises an error by declaration, "
-                "so there is nothing to search: run it with python -m jointdec.run."
+                f"loss={config.loss.name}, model={config.model.name} is a specimen that only raises an error: "
+                "there is nothing to search in it; python -m jointdec.run shows the error."
             )
     name = settings.name or request.name.replace("/", "-")
     if not re.fullmatch(r"[\w.+-]+", name):

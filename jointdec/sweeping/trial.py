@@ -101,7 +101,8 @@ class Trials:
             return {}
         from jointdec.run import generate
 
-        return generate(program.formulation, program.dataset, config.seed).metrics
+        metrics = generate(program.formulation, program.dataset, config.seed).metrics
+        return {f"generate/{name}": value for name, value in metrics.items()}
 
 
 class _Watch:

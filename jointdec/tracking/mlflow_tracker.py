@@ -27,7 +27,7 @@ from jointdec.config import Config
 from jointdec.tracking.curves import epoch_metrics, plain_metrics, without_infinities
 from jointdec.tracking.environment import git_state
 from jointdec.tracking.identity import process_tags
-from jointdec.tracking.records import config_files, environment_files, flat, machine_files, spelling
+from jointdec.tracking.records import config_files, environment_files, flat, machine_files
 from jointdec.tracking.stale import mend_stale_runs
 from jointdec.tracking.store import open_store
 from jointdec.tracking.tracker import Tracker, TrialOf
@@ -254,7 +254,11 @@ def _trial_tags(trial: TrialOf) -> dict[str, str]:
 
 
 def _trial_name(trial: TrialOf) -> str:
-    chosen = (f"{key.rpartition('.')[2]}={spelling(value)}" for key, value in trial.point.items())
+    """The values rounded: the parameters have them in full."""
+    chosen = (
+        f"{key.rpartition('.')[2]}={f'{value:.4g}' if isinstance(value, float) else value}"
+        for key, value in trial.point.items()
+    )
     return f"trial {trial.number} {' '.join(chosen)}"
 
 

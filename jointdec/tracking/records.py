@@ -18,7 +18,7 @@ PARAM_LIMIT = 6000  # characters, MLflow's; config/config.yaml has the whole val
 
 def flat(config: Config) -> dict[str, str]:
     """The configuration as MLflow parameters: dotted keys, values as one would type them as overrides."""
-    return {key: spelling(value)[:PARAM_LIMIT] for key, value in leaves("", _public(config))}
+    return {key: _spelling(value)[:PARAM_LIMIT] for key, value in leaves("", _public(config))}
 
 
 def config_files(config: Config, overrides: Sequence[str]) -> dict[str, str]:
@@ -58,6 +58,5 @@ def leaves(prefix: str, values: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
             yield f"{prefix}{name}", value
 
 
-def spelling(value: Any) -> str:  # noqa: ANN401 (any scalar or list of the configuration)
-    """A value as one would type it as an override."""
+def _spelling(value: Any) -> str:  # noqa: ANN401 (any scalar or list of the configuration)
     return value if isinstance(value, str) else json.dumps(value)

@@ -145,7 +145,12 @@ def test_dense_labels_train_as_the_classes_that_they_stand_for(make_config):
 
 
 @pytest.mark.parametrize(
-    ("loss", "precision"), [("split", "float32"), ("joint", "float16"), ("tf_native", "bfloat16")], ids=str
+    ("loss", "precision"),
+    [
+        ("split", "float32"),
+        pytest.param("joint", "float16", marks=pytest.mark.slow),
+        pytest.param("tf_native", "bfloat16", marks=pytest.mark.slow),
+    ],
 )
 def test_a_program_that_starts_over_trains_as_a_fresh_one_to_the_last_bit(make_config, make_dataset, loss, precision):
     base = [f"loss={loss}", f"training.precision={precision}", "model.tower=[8]", "training.batch_size=10"]
