@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
 from typing import Annotated, Any, get_type_hints
@@ -136,10 +137,16 @@ BETA_1, BETA_2 = 0.9, 0.999  # Adam's, in every loop
 
 @dataclass
 class OptimizerConfig:
+    """What every optimizer has; ``sgd``, plain gradient descent, has no more."""
+
+    name: str
+    learning_rate: Annotated[float, Limits(above=0)]
+
+
+@dataclass
+class AdamConfig(OptimizerConfig):
     """Adam with epsilon outside the square root ("epsilon hat" of Kingma & Ba 2015, section 2)."""
 
-    name: Annotated[str, Limits(one_of=("adam",))]
-    learning_rate: Annotated[float, Limits(above=0)]
     epsilon: Annotated[float, Limits(at_least=0)]
 
 
@@ -197,6 +204,7 @@ DATA_CONFIGS: dict[str, type[DataConfig]] = {
     "molecules": MoleculesConfig,
     "qm9": Qm9Config,
 }
+OPTIMIZER_CONFIGS: dict[str, type[OptimizerConfig]] = {"adam": AdamConfig, "sgd": OptimizerConfig}
 
 
 def conf_folder() -> Path:
@@ -223,20 +231,27 @@ def parse(composed: DictConfig) -> Config:
             raise UserError(f"The configuration has no {f.name!r}: give it with {f.name}=..., see --help.")
         if f.name != "seed" and not isinstance(composed[f.name], DictConfig):
             raise UserError(f"{f.name} is {composed[f.name]!r}, but must be a group: choose one of its options.")
-    name = str(composed.data.get("name"))
-    if name not in DATA_CONFIGS:
-        raise UserError(f"data.name is {name!r}, but must be one of {', '.join(sorted(DATA_CONFIGS))}.")
+    schemas = GROUPS | {
+        "data": _option(composed, "data", DATA_CONFIGS),
+        "optimizer": _option(composed, "optimizer", OPTIMIZER_CONFIGS),
+    }
     values: Any = OmegaConf.to_container(composed, resolve=True)
     _reject_unknown("", Config, values)
     groups = {}
     for group in fields(Config):
         if group.name == "seed":
             continue
-        schema = DATA_CONFIGS[name] if group.name == "data" else GROUPS[group.name]
-        groups[group.name] = typed(group.name, schema, values[group.name])
+        groups[group.name] = typed(group.name, schemas[group.name], values[group.name])
     config = Config(**groups, seed=typed("", _Seed, {"seed": values["seed"]}).seed)
     _check_combination(config)
     return config
+
+
+def _option(composed: DictConfig, group: str, options: Mapping[str, type[Any]]) -> type[Any]:
+    name = str(composed[group].get("name"))
+    if name not in options:
+        raise UserError(f"{group}.name is {name!r}, but must be one of {', '.join(sorted(options))}.")
+    return options[name]
 
 
 @dataclass

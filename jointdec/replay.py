@@ -175,6 +175,11 @@ def refuse_other_step(config: Config, changed: Config) -> None:
             changed.training, **{name: getattr(config.training, name) for name in ("name", "precision", "jit")}
         ),
     )
+    if changed.optimizer.name != config.optimizer.name:
+        raise UserError(
+            f"The step was {config.optimizer.name}'s, and its record has nothing for {changed.optimizer.name} to go on "
+            "from: try another optimizer with jointdec.run."
+        )
     for group in ("data", "model", "training", "seed"):
         if getattr(free, group) != getattr(config, group):
             raise UserError(

@@ -82,15 +82,20 @@ def sweep(overrides: Sequence[str]) -> int:
         store = tracking_store(plan)
         storage = open_storage(plan.storage)
         definition = define(plan.settings, plan.space, plan.base, digests)
-        created = open_study(storage, plan.name, definition, plan.settings.direction)
+        open_study(storage, plan.name, definition, plan.settings.direction)
         study = load_study(storage, plan.name)
         run = open_run(study, store, definition) if store else None
         give_back_dead(study, storage, "its worker is gone", died=False)
-        places = add_places(study, plan.settings, plan.space, created)
+        places = add_places(study, plan.settings, plan.space)
         entropy = register_session(study, storage, plan.base.seed)
     announce(plan, study, places, terminal)
     work = Work(plan, run.parent if run else None, entropy)
-    outcome = run_workers(work, study, storage, places, terminal)
+    try:
+        outcome = run_workers(work, study, storage, places, terminal)
+    except BaseException as error:
+        if run:
+            run.finish("interrupted" if isinstance(error, KeyboardInterrupt) else "failed")
+        raise
     with terminal.waiting("drawing, recording"):
         best = report(plan, study, outcome, run)
     farewell(plan, outcome, best, run, terminal)

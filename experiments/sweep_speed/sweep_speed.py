@@ -47,7 +47,7 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=HERE, help="folder of README.md and results/")
     given = parser.parse_args()
     rounds, trials, usual, processes, many = (
-        (1, 4, 3, 1, 30) if given.quick else (ROUNDS, TRIALS, USUAL_TRIALS, PROCESSES, MANY)
+        (1, 3, 3, 1, 15) if given.quick else (ROUNDS, TRIALS, USUAL_TRIALS, PROCESSES, MANY)
     )
     epochs = 1 if given.quick else STEPS * BATCH // 4000
     with TemporaryDirectory() as name:
@@ -107,7 +107,7 @@ def many_trials(folder: Path, trials: int) -> tuple[np.ndarray, np.ndarray]:
     return np.diff(began), np.interp(began[1:], times, sizes)
 
 
-def _sweep(
+def _sweep(  # noqa: PLR0913, PLR0917 (a command line)
     folder: Path, name: str, trials: int, epochs: int, workers: int, memory: list[tuple[float, float]] | None = None
 ) -> optuna.Study:
     overrides = ["loss=split", "+search=loss_weights_and_alpha", f"sweep.n_trials={trials}", f"sweep.workers={workers}"]

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from jointdec.config import Config, WeightsConfig
+from jointdec.config import AdamConfig, Config, WeightsConfig
 from jointdec.data.dataset import Split
 from jointdec.divergence.record import Traced
 from jointdec.divergence.runaway import BELOW_ZERO, Runaway
@@ -131,7 +131,8 @@ def _loss_weight(case: Case) -> str | None:
 
 
 def _epsilon(case: Case) -> str | None:
-    if not case.culprit.name.startswith("update/") or case.config.optimizer.epsilon > 0:
+    optimizer = case.config.optimizer
+    if not (case.culprit.name.startswith("update/") and isinstance(optimizer, AdamConfig) and optimizer.epsilon == 0):
         return None
     name = case.culprit.name.partition("/")[2]
     second = case.tensor(f"new_second/{name}")
@@ -160,12 +161,18 @@ def _learning_rate(case: Case) -> str | None:
 
 
 def _moved_by_large_steps(config: Config, state: State) -> str | None:
-    """Whether the weights are where large steps alone have brought them."""
+    """Whether the weights are where large steps alone have brought them.
+
+    A step of Adam's is hardly ever longer than a few times its rate; one of plain gradient descent can have any length.
+    """
     rate, initial = config.optimizer.learning_rate, initial_weights(config.model, config.seed)
     spread = float(np.median([value.std() for name, value in initial.items() if name.endswith("/kernel")]))
     largest = max(float(np.abs(value).max()) for value in initial.values())
     drift = max(float(np.abs(state.weights[name] - value).max()) for name, value in initial.items())
-    if rate < LARGE_STEP * spread or not GROWN * largest <= drift <= 10 * rate * max(state.iterations, 1):
+    if drift < GROWN * largest:
+        return None
+    bounded = isinstance(config.optimizer, AdamConfig)
+    if bounded and (rate < LARGE_STEP * spread or drift > 10 * rate * max(state.iterations, 1)):
         return None
     steps = "1 step" if state.iterations == 1 else f"{state.iterations} steps"
     return (

@@ -6,14 +6,14 @@ operation; so this finds the same tensor for all of them, whatever compiled thei
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from jointdec.config import BETA_1, BETA_2, Config, OptimizerConfig
+from jointdec.config import BETA_1, BETA_2, AdamConfig, Config, OptimizerConfig
 from jointdec.data.dataset import Split
 from jointdec.divergence.loss_operations import loss_operations
 from jointdec.divergence.record import Traced
@@ -107,19 +107,28 @@ def _forward_operation(name: str) -> str:
 
 
 def _update(config: OptimizerConfig, state: State, gradients: Mapping[str, Array]) -> Iterator[Traced]:
-    """Adam's step, in the variables' dtype; see `jointdec.training.adam`."""
-    t = state.iterations + 1
-    rate = config.learning_rate * np.sqrt(1 - BETA_2**t) / (1 - BETA_1**t)
+    """The optimizer's step, in the variables' dtype; see `jointdec.training.adam` and `jointdec.training.sgd`."""
     for name in state.weights:
         weight, gradient = np.asarray(state.weights[name]), gradients[f"gradient/{name}"]
-        number = weight.dtype.type
-        old = {moment: np.asarray(getattr(state, moment)[name]) for moment in MOMENTS}
-        for moment, words in MOMENTS.items():
-            yield Traced(f"{moment}/{name}", "moment", f"Adam's {words}, as it was before the step", old[moment])
-        m = old["first"] + number(1 - BETA_1) * (gradient - old["first"])
-        v = old["second"] + number(1 - BETA_2) * (np.square(gradient) - old["second"])
-        yield Traced(f"new_first/{name}", "moment", "m + (1 - b1) (g - m)", m)
-        yield Traced(f"new_second/{name}", "moment", "v + (1 - b2) (g^2 - v)", v)
-        update = number(rate) * m / (np.sqrt(v) + number(config.epsilon))
-        yield Traced(f"update/{name}", "update", "rate times m / (sqrt(v) + epsilon)", update)
+        if isinstance(config, AdamConfig):
+            update = yield from _adam_update(config, state, name, gradient)
+        else:
+            update = weight.dtype.type(config.learning_rate) * gradient
+            yield Traced(f"update/{name}", "update", "rate times gradient", update)
         yield Traced(f"new/{name}", "update", "weight - update", weight - update)
+
+
+def _adam_update(config: AdamConfig, state: State, name: str, gradient: Array) -> Generator[Traced, None, Array]:
+    t = state.iterations + 1
+    rate = config.learning_rate * np.sqrt(1 - BETA_2**t) / (1 - BETA_1**t)
+    number = np.asarray(state.weights[name]).dtype.type
+    old = {moment: np.asarray(getattr(state, moment)[name]) for moment in MOMENTS}
+    for moment, words in MOMENTS.items():
+        yield Traced(f"{moment}/{name}", "moment", f"Adam's {words}, as it was before the step", old[moment])
+    m = old["first"] + number(1 - BETA_1) * (gradient - old["first"])
+    v = old["second"] + number(1 - BETA_2) * (np.square(gradient) - old["second"])
+    yield Traced(f"new_first/{name}", "moment", "m + (1 - b1) (g - m)", m)
+    yield Traced(f"new_second/{name}", "moment", "v + (1 - b2) (g^2 - v)", v)
+    update: Array = number(rate) * m / (np.sqrt(v) + number(config.epsilon))
+    yield Traced(f"update/{name}", "update", "rate times m / (sqrt(v) + epsilon)", update)
+    return update

@@ -16,12 +16,13 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from jointdec.config import BETA_1, BETA_2, Config, ModelConfig
+from jointdec.config import BETA_1, BETA_2, AdamConfig, Config, ModelConfig, OptimizerConfig
 from jointdec.data.dataset import EDGE_CLASSES, FEATURES, NODE_CLASSES, NODES
 from jointdec.losses.formulation import Formulation, Tensor
 from jointdec.models.architecture import GRAM_WIDTH, Dense, Weights, architecture, initial_weights
 
 v1 = tf.compat.v1
+SLOTS = {"first": "m", "second": "v"}  # TensorFlow 1's names of Adam's moments
 Arrays = dict[str, npt.NDArray[np.floating]]
 
 
@@ -47,7 +48,7 @@ class Tf1Graph(Formulation):
                 name: v1.Variable(value, dtype=self._dtype, name=name, trainable=False)
                 for name, value in settings.items()
             }
-            self._build(config.optimizer.learning_rate, config.optimizer.epsilon)
+            self._build(config.optimizer)
             self._session = v1.Session()
             self._session.run(v1.global_variables_initializer())
 
@@ -87,19 +88,21 @@ class Tf1Graph(Formulation):
         self._assign({name: weights[name] for name in self.variables})
 
     def get_moments(self) -> dict[str, Weights]:
-        """Adam's moments m as ``first`` and v as ``second``, by the variables' names."""
+        """Adam's moments m as ``first`` and v as ``second``, by the variables' names; SGD has none."""
         moments: dict[str, Weights] = self._session.run(self._moments)
         return moments
 
     def set_optimizer(self, moments: Mapping[str, Weights], iterations: int) -> None:
         """Set what `get_moments` returns, and the number of updates taken."""
-        self._assign({f"{group}/{name}": moments[group][name] for group in moments for name in self.variables})
         self.iterations = iterations
+        if not self._moments:
+            return
+        self._assign({f"{group}/{name}": moments[group][name] for group in moments for name in self.variables})
         # TensorFlow 1 keeps no number of updates, but the powers of the betas, multiplied step by step
         powers = np.cumprod(np.tile([[BETA_1], [BETA_2]], iterations + 1), axis=1)[:, -1]
         self._assign({"power/0": powers[0], "power/1": powers[1]})
 
-    def _build(self, learning_rate: float, epsilon: float) -> None:
+    def _build(self, config: OptimizerConfig) -> None:
         self._features = v1.placeholder(self._dtype, (None, FEATURES))
         self._labels = {
             "nodes": v1.placeholder(self._dtype, (None, NODES, NODE_CLASSES)),
@@ -113,9 +116,7 @@ class Tf1Graph(Formulation):
         total = sum(self._settings[f"weight/{head}"] * mean for head, mean in means.items())
         self._losses = {"loss": total, **means}
 
-        # a Python float would become a float32 tensor first, and decay with 0.99900001 in float64
-        rate, beta_1, beta_2, hat = np.array([learning_rate, BETA_1, BETA_2, epsilon])
-        optimizer = v1.train.AdamOptimizer(rate, beta_1, beta_2, hat)
+        optimizer = _optimizer(config)
         gradients = optimizer.compute_gradients(total, list(self.variables.values()))
         squares = v1.stack([v1.reduce_sum(v1.square(gradient)) for gradient, _ in gradients])
         layers = v1.reduce_sum(v1.reshape(squares, (-1, 2)), 1)  # kernel and bias
@@ -126,11 +127,12 @@ class Tf1Graph(Formulation):
 
         self._moments = {
             group: {name: optimizer.get_slot(variable, slot) for name, variable in self.variables.items()}
-            for group, slot in (("first", "m"), ("second", "v"))
+            for group, slot in (SLOTS if isinstance(config, AdamConfig) else {}).items()
         }
         known = {**self.variables, **self._settings}
         known |= {f"{group}/{name}": slot for group, slots in self._moments.items() for name, slot in slots.items()}
-        known |= {f"power/{number}": power for number, power in enumerate(optimizer._get_beta_accumulators())}
+        if self._moments:
+            known |= {f"power/{number}": power for number, power in enumerate(optimizer._get_beta_accumulators())}
         self._values = {
             name: v1.placeholder(variable.dtype.base_dtype, variable.shape) for name, variable in known.items()
         }
@@ -168,3 +170,10 @@ class Tf1Graph(Formulation):
         self._session.run(
             [self._assignments[name] for name in values], {self._values[name]: value for name, value in values.items()}
         )
+
+
+def _optimizer(config: OptimizerConfig) -> Any:  # noqa: ANN401 (TensorFlow has no types)
+    # a Python float would become a float32 tensor first, and decay with 0.99900001 in float64
+    if isinstance(config, AdamConfig):
+        return v1.train.AdamOptimizer(*np.array([config.learning_rate, BETA_1, BETA_2, config.epsilon]))
+    return v1.train.GradientDescentOptimizer(np.float64(config.learning_rate))

@@ -51,7 +51,7 @@ class Terminal:
             "model": f"{config.model.name}, {parameters:,} parameters, alpha {config.model.alpha:g}",
             "data": f"{dataset.name}: {sizes} (train + val + test) from {dataset.source}",
             "training": f"{loop}, {training.epochs} epochs, batch {training.batch_size}, "
-            f"{training.precision}, seed {config.seed}",
+            f"{config.optimizer.name} {config.optimizer.learning_rate:g}, {training.precision}, seed {config.seed}",
             "device": ", ".join(accelerators) or "CPU",
         }
         for name, fact in facts.items():

@@ -52,11 +52,8 @@ def define(settings: SweepConfig, space: Space, base: Config, digests: Sequence[
     return definition | fixed
 
 
-def open_study(storage: BaseStorage, name: str, definition: Mapping[str, str], directions: Sequence[str]) -> bool:
-    """Make the study, or see that the one of this name is the same.
-
-    Returns:
-        Whether it was made.
+def open_study(storage: BaseStorage, name: str, definition: Mapping[str, str], directions: Sequence[str]) -> None:
+    """Make the study, or see that the one of this name is the same; then another command may be making its places yet.
 
     Raises:
         UserError: there is another one of this name.
@@ -67,10 +64,11 @@ def open_study(storage: BaseStorage, name: str, definition: Mapping[str, str], d
             study_name=name, storage=storage, directions=[StudyDirection[direction.upper()] for direction in directions]
         )
     except DuplicatedStudyError:
-        _require_same(optuna.load_study(study_name=name, storage=storage), name, definition)
-        return False
+        study = optuna.load_study(study_name=name, storage=storage)
+        _require_same(study, name, definition)
+        _wait_for(study, PLACES)
+        return
     study.set_user_attr(DEFINITION, dict(definition))
-    return True
 
 
 def load_study(
@@ -111,21 +109,13 @@ def make_pruner(name: str, epochs: int) -> BasePruner:
     return MedianPruner() if name == "median" else NopPruner()
 
 
-def add_places(study: Study, settings: SweepConfig, space: Space, created: bool) -> int:
+def add_places(study: Study, settings: SweepConfig, space: Space) -> int:
     """Make places for trials until there are as many as wanted.
-
-    Args:
-        study: the study.
-        settings: how many, or the points of a grid.
-        space: what is searched.
-        created: whether this command made the study; if not, the one that did makes its places first.
 
     Returns:
         How many there are.
     """
     points = grid(space) if settings.sampler == "grid" else [{}] * settings.n_trials
-    if not created:
-        _wait_for(study, PLACES)
     places = sum(REPEATS not in trial.user_attrs for trial in study.get_trials(deepcopy=False))
     for point in points[places:]:
         study.enqueue_trial(dict(point))

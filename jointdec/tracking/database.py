@@ -29,6 +29,8 @@ def database_problem(uri: str) -> str | None:
         engine = create_engine(url)
         engine.connect().close()
         engine.dispose()
-    except (SQLAlchemyError, ImportError) as error:
+    except ImportError as error:
+        return f"its driver is not installed ({error}); PostgreSQL's is in jointdec[postgresql]"
+    except SQLAlchemyError as error:
         return str(error)
     return None

@@ -1,6 +1,6 @@
 """``training=fit``: Keras's own ``fit``, one epoch a call, on any Keras backend.
 
-The same initial weights, the same batches in the same order and the same Adam as ``training=compiled``, so the
+The same initial weights, the same batches in the same order and the same optimizer as ``training=compiled``, so the
 same results; slower, because Python starts every step. Keras trains on the last, incomplete batch as it is.
 """
 
@@ -13,7 +13,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from jointdec.config import BETA_1, BETA_2, Config
+from jointdec.config import BETA_1, BETA_2, AdamConfig, Config, OptimizerConfig
 from jointdec.data.dataset import Dataset, Split
 from jointdec.losses.keras_formulation import KerasFormulation
 from jointdec.training.batchwise import dense_labels, evaluate_batchwise
@@ -30,24 +30,17 @@ class FitTraining(Loop):
         super().__init__(config, dataset)
         self._formulation = formulation
         self._labels = dense_labels(dataset.train)
-        # Keras turns a Python float into a float32 tensor first: in float64 its Adam would decay with 0.99900001
-        number = np.float64 if config.training.precision == "float64" else float
-        self._adam = RecordedAdam(
-            config.optimizer.learning_rate,
-            beta_1=number(BETA_1),
-            beta_2=number(BETA_2),
-            epsilon=config.optimizer.epsilon,
-        )
+        self._optimizer = keras_optimizer(config.optimizer, config.training.precision)
         half = config.training.precision == "float16"
-        self._loss_scale = keras.optimizers.LossScaleOptimizer(self._adam) if half else None
+        self._loss_scale = keras.optimizers.LossScaleOptimizer(self._optimizer) if half else None
         # Torch is left eager: there "jit" is a C++ compiler at run time, which Keras does not ask for by itself either
         jit = config.training.jit and keras.backend.backend() != "torch"
-        optimizer = self._loss_scale or self._adam
+        optimizer = self._loss_scale or self._optimizer
         formulation.compile_model(optimizer=optimizer, jit_compile=jit, auto_scale_loss=False)
         optimizer.build(formulation.model.trainable_variables)
         trained = [id(variable) for variable in formulation.model.trainable_variables]
         self._places = [trained.index(id(variable)) for variable in formulation.variables.values()]
-        self._curves = _Curves(self._adam, self._loss_scale, self._places, self.stops)
+        self._curves = _Curves(self._optimizer, self._loss_scale, self._places, self.stops)
 
     def run_steps(self, epoch: int, first: int, stop: int) -> Rows:
         """See `Loop.run_steps`."""
@@ -80,30 +73,35 @@ class FitTraining(Loop):
 
     def state(self) -> State:
         """See `Loop.state`."""
-        names = self._formulation.variables
-        first, second = (
-            {name: np.array(group[place]) for name, place in zip(names, self._places, strict=True)}
-            for group in (self._adam.momentums, self._adam.velocities)
-        )
+        places = list(zip(self._formulation.variables, self._places, strict=True))
+        slots = {
+            slot: {name: np.array(group[place]) for name, place in places}
+            for slot, group in self._optimizer.slots.items()
+        }
         scale = None
         if self._loss_scale:
             scale = _number(self._loss_scale.dynamic_scale), int(_number(self._loss_scale.step_counter))
-        return State(self._formulation.get_weights(), first, second, int(_number(self._adam.iterations)), scale)
+        iterations = int(_number(self._optimizer.iterations))
+        return State(self._formulation.get_weights(), **slots, iterations=iterations, loss_scale=scale)
 
     def restore(self, state: State) -> None:
         """See `Loop.restore`."""
         self._formulation.set_weights(state.weights)
-        for group, values in ((self._adam.momentums, state.first), (self._adam.velocities, state.second)):
+        for slot, group in self._optimizer.slots.items():
             for name, place in zip(self._formulation.variables, self._places, strict=True):
-                group[place].assign(values[name])
-        self._adam.iterations.assign(state.iterations)
+                group[place].assign(getattr(state, slot)[name])
+        self._optimizer.iterations.assign(state.iterations)
         if self._loss_scale and state.loss_scale:
             self._loss_scale.dynamic_scale.assign(state.loss_scale[0])
             self._loss_scale.step_counter.assign(state.loss_scale[1])
 
 
-class RecordedAdam(keras.optimizers.Adam):  # type: ignore[misc]  # Keras ships no types
-    """Keras's Adam, which also writes down each variable's squared 2-norm of the gradient that it applied last."""
+class Recorded(keras.optimizers.Optimizer):  # type: ignore[misc]  # Keras ships no types
+    """A Keras optimizer which also writes down each variable's squared 2-norm of the gradient that it applied last.
+
+    Attributes:
+        slots: `State`'s names of the optimizer's variables, which are in the order of the trained ones.
+    """
 
     def build(self, variables: list[keras.Variable]) -> None:
         """Make the state for these variables."""
@@ -113,18 +111,6 @@ class RecordedAdam(keras.optimizers.Adam):  # type: ignore[misc]  # Keras ships 
             self._track_variable(self.squared_norms)
         super().build(variables)
 
-    @property
-    def momentums(self) -> list[keras.Variable]:
-        """Adam's m, in the order of the variables."""
-        momentums: list[keras.Variable] = self._momentums
-        return momentums
-
-    @property
-    def velocities(self) -> list[keras.Variable]:
-        """Adam's v, in the order of the variables."""
-        velocities: list[keras.Variable] = self._velocities
-        return velocities
-
     def apply(self, grads: list[Any], trainable_variables: list[keras.Variable] | None = None) -> Any:  # noqa: ANN401 (Keras's own signature)
         """Take one step."""
         if trainable_variables is not None:
@@ -132,19 +118,47 @@ class RecordedAdam(keras.optimizers.Adam):  # type: ignore[misc]  # Keras ships 
         self.squared_norms.assign(ops.stack([ops.sum(ops.square(gradient)) for gradient in grads]))
         return super().apply(grads, trainable_variables)
 
+    @property
+    def slots(self) -> dict[str, list[keras.Variable]]:
+        """None in plain gradient descent."""
+        return {}
+
+
+class RecordedSgd(Recorded, keras.optimizers.SGD):  # type: ignore[misc]  # Keras ships no types
+    """Keras's SGD, recorded."""
+
+
+class RecordedAdam(Recorded, keras.optimizers.Adam):  # type: ignore[misc]  # Keras ships no types
+    """Keras's Adam, recorded."""
+
+    @property
+    def slots(self) -> dict[str, list[keras.Variable]]:
+        """Adam's m and v."""
+        return {"first": self._momentums, "second": self._velocities}
+
+
+def keras_optimizer(config: OptimizerConfig, precision: str) -> Recorded:
+    """The optimizer that the configuration names."""
+    if not isinstance(config, AdamConfig):
+        return RecordedSgd(config.learning_rate)
+    # Keras turns a Python float into a float32 tensor first: in float64 its Adam would decay with 0.99900001
+    number = np.float64 if precision == "float64" else float
+    betas = {"beta_1": number(BETA_1), "beta_2": number(BETA_2)}
+    return RecordedAdam(config.learning_rate, epsilon=config.epsilon, **betas)
+
 
 class _Curves(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ships no types
     """Collects the rows of the steps, and ends ``fit`` at a bad one."""
 
     def __init__(
         self,
-        adam: RecordedAdam,
+        optimizer: Recorded,
         loss_scale: keras.optimizers.LossScaleOptimizer | None,
         places: list[int],
         stops: bool,
     ) -> None:
         super().__init__()
-        self._adam, self._loss_scale, self._places, self._stops = adam, loss_scale, places, stops
+        self._optimizer, self._loss_scale, self._places, self._stops = optimizer, loss_scale, places, stops
         self.rows: list[list[float]] = []
         self.ended: list[float] = []  # seconds
 
@@ -156,14 +170,14 @@ class _Curves(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ships no
         """Forget the steps before."""
         self.rows, self.ended = [], []
         _ = self.model  # on JAX, reading it brings the optimizer's variables up to date
-        self._updates = int(_number(self._adam.iterations))
+        self._updates = int(_number(self._optimizer.iterations))
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         """Note one step."""
         assert logs is not None
         _ = self.model
-        updates = int(_number(self._adam.iterations))
-        squares = ops.convert_to_numpy(self._adam.squared_norms)[self._places]
+        updates = int(_number(self._optimizer.iterations))
+        squares = ops.convert_to_numpy(self._optimizer.squared_norms)[self._places]
         if updates == self._updates:  # the loss scale's fault, unless there was none left to halve
             assert self._loss_scale is not None
             squares = np.full_like(squares, np.nan if _number(self._loss_scale.dynamic_scale) < 1 else 0.0)

@@ -15,14 +15,15 @@ curves need anyway, say whether a step is finite; if not, the loop ends there, s
 from __future__ import annotations
 
 import time
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import fields, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from jointdec.config import Config, WeightsConfig
+from jointdec.config import AdamConfig, Config, OptimizerConfig, WeightsConfig
 from jointdec.data.dataset import Dataset, Split
 from jointdec.losses.formulation import Formulation
 from jointdec.models.architecture import initial_weights
@@ -32,6 +33,7 @@ from jointdec.training.loop import Loop
 from jointdec.training.loss_scale import INITIAL_SCALE, LossScale
 from jointdec.training.order import batch_order
 from jointdec.training.result import STEP_METRICS
+from jointdec.training.sgd import Sgd
 from jointdec.training.state import State
 
 Tensor = Any  # TensorFlow has no types
@@ -39,15 +41,21 @@ Tensor = Any  # TensorFlow has no types
 
 def compiled_for(config: Config) -> Config:
     """What of a configuration is compiled in: those that agree in it can share a `CompiledTraining` by `start_over`."""
+    live: dict[str, Any] = {field.name: 0.0 for field in fields(config.optimizer) if field.name != "name"}
     return replace(
         config,
         model=replace(config.model, alpha=0.0),
         loss=replace(config.loss, weights=WeightsConfig(0.0, 0.0)),
-        optimizer=replace(config.optimizer, learning_rate=0.0, epsilon=0.0),
+        optimizer=replace(config.optimizer, **live),
         training=replace(config.training, epochs=0, max_skipped=0, on_runaway=""),
         tracking=replace(config.tracking, name="", uri=None, experiment="", log_model=False),
         seed=0,
     )
+
+
+def make_optimizer(variables: Sequence[Tensor], config: OptimizerConfig) -> Adam | Sgd:
+    """The optimizer that the configuration names."""
+    return Adam(variables, config) if isinstance(config, AdamConfig) else Sgd(variables, config)
 
 
 class CompiledTraining(Loop):
@@ -59,7 +67,7 @@ class CompiledTraining(Loop):
         self._formulation = formulation
         self._dtype = tf.float64 if config.training.precision == "float64" else tf.float32
         self._variables = list(formulation.variables.values())
-        self._adam = Adam(self._variables, config.optimizer.learning_rate, config.optimizer.epsilon)
+        self._optimizer = make_optimizer(self._variables, config.optimizer)
         self._loss_scale = LossScale() if config.training.precision == "float16" else None
         self._train, self._val = on_device(dataset.train, self._dtype), on_device(dataset.val, self._dtype)
         self._program = tf.function(self._epoch, jit_compile=config.training.jit, autograph=False)
@@ -79,8 +87,7 @@ class CompiledTraining(Loop):
             raise ValueError("another program would have to be compiled for this configuration")
         self.begin(config)
         self._formulation.set_live(config.model, vars(config.loss.weights))
-        self._adam.learning_rate.assign(config.optimizer.learning_rate)
-        self._adam.epsilon.assign(config.optimizer.epsilon)
+        self._optimizer.set_live(config.optimizer)
         weights = initial_weights(config.model, config.seed)
         zeros = {name: np.zeros_like(value) for name, value in weights.items()}
         self.restore(State(weights, zeros, zeros, 0, (INITIAL_SCALE, 0)))
@@ -103,21 +110,23 @@ class CompiledTraining(Loop):
 
     def state(self) -> State:
         """See `Loop.state`. The arrays are tensors on the device: a variable's next value does not overwrite them."""
-        weights, first, second = (
-            {name: tf.identity(variable) for name, variable in zip(self._formulation.variables, group, strict=True)}
-            for group in (self._variables, self._adam.first, self._adam.second)
+        names = list(self._formulation.variables)
+        weights, *moments = (
+            dict(zip(names, map(tf.identity, group), strict=True))
+            for group in (self._variables, *self._optimizer.slots.values())
         )
         scale = self._loss_scale.state() if self._loss_scale else None
-        return State(weights, first, second, int(self._adam.iterations.numpy()), scale)
+        slots = dict(zip(self._optimizer.slots, moments, strict=True))
+        return State(weights, **slots, iterations=int(self._optimizer.iterations.numpy()), loss_scale=scale)
 
     def restore(self, state: State) -> None:
         """See `Loop.restore`."""
         self._sound = state.finite_weights
         self._formulation.set_weights(state.weights)
-        for variables, values in ((self._adam.first, state.first), (self._adam.second, state.second)):
+        for slot, variables in self._optimizer.slots.items():
             for name, variable in zip(self._formulation.variables, variables, strict=True):
-                variable.assign(values[name])
-        self._adam.iterations.assign(state.iterations)
+                variable.assign(getattr(state, slot)[name])
+        self._optimizer.iterations.assign(state.iterations)
         if self._loss_scale and state.loss_scale:
             self._loss_scale.restore(state.loss_scale)
 
@@ -171,6 +180,6 @@ class CompiledTraining(Loop):
             applied = tf.math.is_finite(norms[0])
             overflow = self._loss_scale.adjust(applied)
             norms = tf.where(overflow, tf.zeros_like(norms), norms)  # no update is made, and none is missing
-        self._adam.apply(gradients, keep=applied)
+        self._optimizer.apply(gradients, keep=applied)
         row = tf.concat([tf.stack([losses["loss"], losses["nodes"], losses["edges"]]), norms], 0)
         return row, tf.reduce_all(tf.math.is_finite(row))

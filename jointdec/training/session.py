@@ -44,7 +44,8 @@ class SessionTraining(Loop):
     def state(self) -> State:
         """See `Loop.state`."""
         moments = self._formulation.get_moments()
-        return State(self._formulation.get_weights(), moments["first"], moments["second"], self._formulation.iterations)
+        first, second = (moments.get(name, {}) for name in ("first", "second"))
+        return State(self._formulation.get_weights(), first, second, self._formulation.iterations)
 
     def restore(self, state: State) -> None:
         """See `Loop.restore`."""

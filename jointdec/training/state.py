@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zipfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -23,15 +23,15 @@ class State:
 
     Attributes:
         weights: the trainable variables by canonical name, see `jointdec.models.architecture`.
-        first, second: Adam's moments m and v of each variable, by the same names.
+        first, second: Adam's moments m and v of each variable, by the same names; empty with ``optimizer=sgd``.
         iterations: updates taken so far.
         loss_scale: of float16's loss scaling, the scale and the good steps since it last changed; else None.
     """
 
     weights: Weights
-    first: Weights
-    second: Weights
-    iterations: int
+    first: Weights = field(default_factory=dict)
+    second: Weights = field(default_factory=dict)
+    iterations: int = 0
     loss_scale: tuple[float, int] | None = None
 
     @property

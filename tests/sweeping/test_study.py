@@ -42,9 +42,9 @@ def begin(uri, *overrides, name="s"):
     space = make_space(request.searched, configure)
     storage = open_storage(uri)
     definition = define(settings, space, corners(space, configure)[0], ["digest"])
-    created = open_study(storage, name, definition, settings.direction)
+    open_study(storage, name, definition, settings.direction)
     study = load_study(storage, name)
-    return storage, study, add_places(study, settings, space, created)
+    return storage, study, add_places(study, settings, space)
 
 
 def states(study):

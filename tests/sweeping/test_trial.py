@@ -29,9 +29,9 @@ def run_trials(tmp_path, monkeypatch):
     def run(*overrides, stop=None):
         plan = make_plan([*TINY, "data.path=molecules.smi", "sweep.name=s", *overrides])
         storage, configure = open_storage(plan.storage), Points(plan.fixed)
-        created = open_study(storage, "s", define(plan.settings, plan.space, plan.base, []), plan.settings.direction)
+        open_study(storage, "s", define(plan.settings, plan.space, plan.base, []), plan.settings.direction)
         study = load_study(storage, "s", pruner=make_pruner(plan.settings.pruner, plan.epochs))
-        add_places(study, plan.settings, plan.space, created)
+        add_places(study, plan.settings, plan.space)
         trials, told = Trials(plan, None, stop or StopRequest("")), []
         while taken := take(study, storage):
             trial = taken[0]

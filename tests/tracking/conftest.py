@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 
 from jointdec.config import (
+    AdamConfig,
     Config,
     GaussianConfig,
     LossConfig,
     ModelConfig,
-    OptimizerConfig,
     TrackingConfig,
     TrainingConfig,
     WeightsConfig,
@@ -35,7 +35,7 @@ def make_config(request, store_uri):
             data=GaussianConfig("gaussian", n_train=12),
             model=ModelConfig("two_tower", alpha=0.2, trunk=[], tower=[128, 256], mixing=True),
             loss=LossConfig("split", WeightsConfig(nodes=1.0, edges=2.0)),
-            optimizer=OptimizerConfig("adam", learning_rate=1e-3, epsilon=1e-8),
+            optimizer=AdamConfig("adam", learning_rate=1e-3, epsilon=1e-8),
             training=TrainingConfig("compiled", 2, 4, "float32", True, "stop", 10, "warn"),
             tracking=TrackingConfig(name, uri, experiment=request.node.name, log_model=False),
             seed=7,
@@ -101,7 +101,7 @@ config = Config(
     data=GaussianConfig("gaussian", 12),
     model=ModelConfig("two_tower", 0.2, [], [128], True),
     loss=LossConfig("split", WeightsConfig(1.0, 2.0)),
-    optimizer=OptimizerConfig("adam", 1e-3, 1e-8),
+    optimizer=AdamConfig("adam", 1e-3, 1e-8),
     training=TrainingConfig("compiled", 2, 4, "float32", True, "stop", 10, "warn"),
     tracking=TrackingConfig("mlflow", sys.argv[1] if len(sys.argv) > 1 else None, "script", False),
     seed=7,

@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from jointdec.config import AdamConfig
 from jointdec.training.adam import Adam
 
 SHAPES = [(3, 4), (5,)]
@@ -38,7 +39,7 @@ def start():
 @pytest.mark.parametrize("jit", [False, True])
 def test_ten_steps_are_those_of_the_formula_in_float64(start, jit):
     variables = [tf.Variable(theta) for theta in start]
-    adam = Adam(variables, RATE, EPSILON)
+    adam = Adam(variables, AdamConfig("adam", RATE, EPSILON))
     step = tf.function(lambda *gradients: adam.apply(gradients), jit_compile=jit)
     for t in range(1, 11):
         step(*gradients_of(t))
@@ -52,7 +53,7 @@ def test_it_is_kerass_own_adam(start, dtype):
     keras.config.set_floatx(dtype)  # Keras's learning rate is a variable of that type
     ours = [tf.Variable(theta, dtype=dtype) for theta in start]
     theirs = [keras.Variable(theta, dtype=dtype) for theta in start]
-    adam = Adam(ours, RATE, EPSILON)
+    adam = Adam(ours, AdamConfig("adam", RATE, EPSILON))
     number = np.dtype(dtype).type  # Keras turns Python floats into float32
     keras_adam = keras.optimizers.Adam(RATE, beta_1=number(0.9), beta_2=number(0.999), epsilon=EPSILON)
     keras_adam.build(theirs)
@@ -68,10 +69,10 @@ def test_it_is_kerass_own_adam(start, dtype):
 
 def test_the_learning_rate_is_live_in_a_compiled_step(start):
     variables = [tf.Variable(theta) for theta in start]
-    adam = Adam(variables, RATE, EPSILON)
+    adam = Adam(variables, AdamConfig("adam", RATE, EPSILON))
     step = tf.function(lambda *gradients: adam.apply(gradients), jit_compile=True)
     step(*gradients_of(1))
-    adam.learning_rate.assign(0.0)
+    adam.set_live(AdamConfig("adam", 0.0, EPSILON))
     before = [variable.numpy() for variable in variables]
     step(*gradients_of(2))
     for variable, kept in zip(variables, before, strict=True):
@@ -80,7 +81,7 @@ def test_the_learning_rate_is_live_in_a_compiled_step(start):
 
 def test_a_step_that_is_not_kept_changes_neither_weights_nor_state(start):
     variables = [tf.Variable(theta) for theta in start]
-    adam = Adam(variables, RATE, EPSILON)
+    adam = Adam(variables, AdamConfig("adam", RATE, EPSILON))
     poison = [np.full(shape, np.inf) for shape in SHAPES]
     for t in range(1, 11):
         adam.apply(poison, keep=tf.constant(False))

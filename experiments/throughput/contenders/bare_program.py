@@ -19,7 +19,7 @@ def bare(problem: Problem) -> Contender:
     """The model, loss and Adam in a while loop; the sum of the losses alone comes out."""
     config, formulation = problem.config, make_formulation(problem.config)
     variables = list(formulation.variables.values())
-    adam = Adam(variables, config.optimizer.learning_rate, config.optimizer.epsilon)
+    adam = Adam(variables, config.optimizer)
     molecules = on_device(problem.molecules, tf.float32)
 
     @tf.function(jit_compile=True, autograph=False)  # type: ignore[untyped-decorator]
