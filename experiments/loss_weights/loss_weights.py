@@ -25,7 +25,7 @@ from tables import front_table, verdicts, weight_table
 HERE = Path(__file__).parent
 BEGIN, END = "<!-- results: written by loss_weights.py -->", "<!-- end of results -->"
 MODELS = ("two_tower", "shared_trunk")
-RATES = {"adam": (3e-4, 1e-3, 3e-3, 1e-2, 3e-2), "sgd": (0.01, 0.03, 0.1, 0.3, 1.0)}
+RATES = {"adam": (1e-4, 3e-4, 1e-3, 3e-3, 1e-2), "sgd": (0.03, 0.1, 0.3, 1.0, 3.0)}
 WEIGHTS = (0.1, 0.3, 1.0, 2.0, 5.0, 20.0, 100.0)
 ALPHAS = (0.05, 0.2, 0.4)
 SEEDS, RATE_SEEDS = (0, 1, 2, 3, 4), (100, 101, 102)
@@ -36,6 +36,7 @@ OBJECTIVES = ("val/exact", "val/node_accuracy", "val/edge_accuracy", "val/nodes"
 class Plan:
     """What is laid out."""
 
+    models: Sequence[str]
     epochs: int
     rates: int
     rate_seeds: Sequence[int]
@@ -45,8 +46,8 @@ class Plan:
     workers: int
 
 
-FULL = Plan(20, 5, RATE_SEEDS, WEIGHTS, ALPHAS, SEEDS, 2)
-QUICK = Plan(1, 2, RATE_SEEDS[:1], (0.1, 2.0, 100.0), (0.2,), SEEDS[:2], 1)
+FULL = Plan(MODELS, 20, 5, RATE_SEEDS, WEIGHTS, ALPHAS, SEEDS, 2)
+QUICK = Plan(MODELS[:1], 1, 2, RATE_SEEDS[:1], (0.1, 2.0, 100.0), (0.2,), SEEDS[:2], 1)
 
 
 def main() -> None:
@@ -58,7 +59,7 @@ def main() -> None:
     plan, folder = QUICK if given.quick else FULL, given.output
     folder.mkdir(parents=True, exist_ok=True)
     rows = []
-    for model in MODELS:
+    for model in plan.models:
         for optimizer in RATES:
             rate = best_rate(folder, plan, model, optimizer)
             rows += weigh(folder, plan, model, optimizer, rate)
@@ -107,7 +108,7 @@ def sweep(
     folder: Path, plan: Plan, name: str, fixed: Sequence[str], grid: dict[str, Sequence[float]]
 ) -> list[dict[str, str]]:
     """Run a grid, or what is left of it; its trials as rows."""
-    searched = [f"{key}={','.join(map(str, values))}" for key, values in grid.items()]
+    searched = [f"{key}=choice({','.join(map(str, values))})" for key, values in grid.items()]
     settings = [f"sweep.name={name}", "sweep.sampler=grid", f"sweep.workers={plan.workers}"]
     settings += [f"sweep.objective=[{','.join(OBJECTIVES)}]", f"training.epochs={plan.epochs}"]
     command = [sys.executable, "-m", "jointdec.sweep", "loss=split", *fixed, *searched, *settings]
