@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from optuna.study import Study
     from optuna.trial import FrozenTrial
 
+    from jointdec.data.dataset import Dataset
     from jointdec.reporting.sweep_terminal import SweepTerminal
     from jointdec.sweeping.plan import Plan
     from jointdec.sweeping.worker import Work
@@ -77,14 +78,14 @@ def sweep(overrides: Sequence[str]) -> int:
     terminal = SweepTerminal()
     plan = make_plan(overrides)
     require_answer(plan.storage)
-    digests = load_data(plan, terminal)
+    datasets = load_data(plan, terminal)
     with terminal.waiting("opening the tracking store and the storage"):
         store = tracking_store(plan)
         storage = open_storage(plan.storage)
-        definition = define(plan.settings, plan.space, plan.base, digests)
+        definition = define(plan.settings, plan.space, plan.base, [dataset.digest for dataset in datasets])
         open_study(storage, plan.name, definition, plan.settings.direction)
         study = load_study(storage, plan.name)
-        run = open_run(study, store, definition) if store else None
+        run = open_run(study, store, definition, datasets) if store else None
         give_back_dead(study, storage, "its worker is gone", died=False)
         places = add_places(study, plan.settings, plan.space)
         entropy = register_session(study, storage, plan.base.seed)
@@ -102,11 +103,8 @@ def sweep(overrides: Sequence[str]) -> int:
     return NONE_WELL if outcome == "finished" and not best else EXIT_CODES[outcome]
 
 
-def load_data(plan: Plan, terminal: SweepTerminal) -> list[str]:
+def load_data(plan: Plan, terminal: SweepTerminal) -> list[Dataset]:
     """See that all data can be read, and encode them once, before the workers do.
-
-    Returns:
-        The data sets' digests.
 
     Raises:
         UserError: they cannot be read, or are no molecules though the objective judges molecules.
@@ -114,15 +112,15 @@ def load_data(plan: Plan, terminal: SweepTerminal) -> list[str]:
     from jointdec.data.load import load
     from jointdec.sweeping.settings import FINAL_METRICS
 
-    digests = []
+    datasets = []
     with terminal.preparation() as progress:
         for data in {repr(config.data): config.data for config in plan.configs}.values():
             dataset = load(data, progress)
-            digests.append(dataset.digest)
+            datasets.append(dataset)
             asked = [name for name in plan.settings.objective if name in FINAL_METRICS]
             if asked and not dataset.is_molecules:
                 raise UserError(f"sweep.objective is {asked[0]}, but data={data.name} has no molecules to generate.")
-    return digests
+    return datasets
 
 
 def tracking_store(plan: Plan) -> StudyStore | None:
@@ -134,7 +132,7 @@ def tracking_store(plan: Plan) -> StudyStore | None:
     return open_study_store(plan.base.tracking)
 
 
-def open_run(study: Study, store: StudyStore, definition: Mapping[str, str]) -> StudyRun:
+def open_run(study: Study, store: StudyStore, definition: Mapping[str, str], datasets: Sequence[Dataset]) -> StudyRun:
     """The study's run in MLflow, made by the command that made the study."""
     from jointdec.sweeping.study import RUN_ID
     from jointdec.tracking.study_run import StudyRun
@@ -142,6 +140,7 @@ def open_run(study: Study, store: StudyStore, definition: Mapping[str, str]) -> 
     run = StudyRun(store, study.study_name, study.user_attrs.get(RUN_ID))
     study.set_user_attr(RUN_ID, run.parent.run_id)
     run.log_params(definition)
+    run.log_datasets(datasets)
     return run
 
 

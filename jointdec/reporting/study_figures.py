@@ -54,7 +54,7 @@ def page(study: Study, objectives: Sequence[str], text: str) -> str:
     with _quiet():
         for number, plot in enumerate(plots(study, objectives)):
             figure = getattr(interactive, plot.function)(study, **plot.arguments)
-            figure.update_layout(title=None)
+            figure.update_layout(title=None, margin={"t": 24})
             body = plotly.io.to_html(figure, full_html=False, include_plotlyjs=number == 0)
             parts.append(f"<h2>{html.escape(plot.title)}</h2>\n{body}")
     name = html.escape(study.study_name)

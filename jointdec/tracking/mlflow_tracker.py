@@ -20,8 +20,9 @@ import mlflow
 from mlflow import MlflowClient
 from mlflow.data.code_dataset_source import CodeDatasetSource
 from mlflow.data.numpy_dataset import from_numpy
-from mlflow.entities import Metric, Param, RunTag
-from mlflow.utils.mlflow_tags import MLFLOW_GIT_COMMIT, MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NOTE
+from mlflow.entities import Dataset as InputDataset
+from mlflow.entities import DatasetInput, InputTag, Metric, Param, RunTag
+from mlflow.utils.mlflow_tags import MLFLOW_DATASET_CONTEXT, MLFLOW_GIT_COMMIT, MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NOTE
 
 from jointdec.config import Config
 from jointdec.tracking.curves import epoch_metrics, plain_metrics, without_infinities
@@ -122,16 +123,7 @@ class MlflowTracker(Tracker):
 
     def log_dataset(self, dataset: Dataset) -> None:
         """See `Tracker.log_dataset`."""
-        mlflow.log_input(
-            from_numpy(
-                dataset.train.features,
-                source=CodeDatasetSource({"mlflow.source.name": dataset.source}),
-                targets={"nodes": dataset.train.nodes, "edges": dataset.train.edges},
-                name=dataset.name,
-                digest=dataset.digest,
-            ),
-            context="training",
-        )
+        self._client.log_inputs(self.run_id, [dataset_input(dataset)])
         labels = "not_a_distribution" if dataset.label_warning else "distributions"
         self.set_tags(
             {
@@ -229,6 +221,18 @@ class MlflowTracker(Tracker):
             os.environ.pop("MLFLOW_TRACKING_URI", None)  # where MLflow keeps it, too
             if self._environment_uri is not None:
                 os.environ["MLFLOW_TRACKING_URI"] = self._environment_uri
+
+
+def dataset_input(dataset: Dataset) -> DatasetInput:
+    """The training split as MLflow's record of a run's input."""
+    described = from_numpy(
+        dataset.train.features,
+        source=CodeDatasetSource({"mlflow.source.name": dataset.source}),
+        targets={"nodes": dataset.train.nodes, "edges": dataset.train.edges},
+        name=dataset.name,
+        digest=dataset.digest,
+    )
+    return DatasetInput(InputDataset(**described.to_dict()), [InputTag(MLFLOW_DATASET_CONTEXT, "training")])
 
 
 def log_texts(client: MlflowClient, run_id: str, files: Mapping[str, str]) -> None:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from mlflow import MlflowClient
 from mlflow.entities import RunTag
@@ -16,12 +16,23 @@ from jointdec.config import TrackingConfig
 from jointdec.errors import UserError
 from jointdec.tracking.environment import git_state
 from jointdec.tracking.identity import process_tags
-from jointdec.tracking.mlflow_tracker import DESCRIPTION_LIMIT, STATUS, log_params, log_texts, quieten, where_is
+from jointdec.tracking.mlflow_tracker import (
+    DESCRIPTION_LIMIT,
+    STATUS,
+    dataset_input,
+    log_params,
+    log_texts,
+    quieten,
+    where_is,
+)
 from jointdec.tracking.records import environment_files
 from jointdec.tracking.stale import mend_stale_runs
 from jointdec.tracking.store import open_store
 from jointdec.tracking.tracker import Parent
 from jointdec.tracking.uri import hide_credentials, resolve_uri
+
+if TYPE_CHECKING:
+    from jointdec.data.dataset import Dataset
 
 
 class StudyStore(NamedTuple):
@@ -86,6 +97,10 @@ class StudyRun:
     def log_params(self, values: Mapping[str, str]) -> None:
         """Record what defines the study; the same values again change nothing."""
         log_params(self._client, self.parent.run_id, values)
+
+    def log_datasets(self, datasets: Sequence[Dataset]) -> None:
+        """Record what the study trains on. Two trials that were the first to record it at once would fail in MLflow."""
+        self._client.log_inputs(self.parent.run_id, [dataset_input(dataset) for dataset in datasets])
 
     def log_metrics(self, values: Mapping[str, float]) -> None:
         """Record what it came to."""
