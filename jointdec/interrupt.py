@@ -12,7 +12,8 @@ class StopRequest:
     """Inside its block, a first SIGINT or SIGTERM only sets ``made``; a second one raises KeyboardInterrupt.
 
     Args:
-        message: what a person at the terminal is told then.
+        message: what a person at the terminal is told then; without one nobody is told, and a second signal is like the
+            first, as for a process whose parent kills it when it takes too long.
     """
 
     def __init__(self, message: str = "Stopping after this epoch; once more stops at once.") -> None:
@@ -30,7 +31,7 @@ class StopRequest:
             signal.signal(number, handler)
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
-        if self.made:
+        if self.made and self._message:
             raise KeyboardInterrupt
         self.made = True
         if self._message:

@@ -71,10 +71,9 @@ def train(config: Config, folder: Path, overrides: Sequence[str]) -> str:
 
     terminal = Terminal()
     tracker, dataset, formulation, accelerators = prepare(config, folder, overrides, terminal)
-    from jointdec.reporting.description import description
     from jointdec.reporting.findings import Findings
     from jointdec.reporting.record_divergence import record_divergence
-    from jointdec.reporting.summary import write_summary
+    from jointdec.reporting.record_outcome import record_outcome
 
     final: dict[str, float] = {}
     finding = divergence = None
@@ -99,13 +98,7 @@ def train(config: Config, folder: Path, overrides: Sequence[str]) -> str:
                 finding = judge_specimen(config, formulation, dataset, results, trained.failure, folder, tracker)
                 outcome = "specimen_failed" if finding else "failed"
             findings = Findings(finding, divergence, trained.runaway)
-            tracker.describe(description(config, dataset, outcome, results, final, findings))
-            facts: dict[str, object] = {"run_id": tracker.run_id, "outcome": outcome}
-            facts["seconds"] = time.perf_counter() - start
-            facts["skipped"] = [step for result in results for step in result.skipped]
-            write_summary(folder / "summary.json", facts | findings.as_dict(), results, final)
-            tracker.log_artifact(folder / "summary.json")
-            tracker.finish(outcome)
+            record_outcome(config, dataset, outcome, results, final, findings, folder, tracker, start)
     terminal.results(results, final)
     if config.specimen:
         terminal.explain(config.specimen, finding)
@@ -245,15 +238,12 @@ def generate(formulation: Formulation, dataset: Dataset, seed: int) -> Generated
 
 def record_curves(results: Sequence[EpochResult], config: Config, folder: Path, tracker: Tracker) -> None:
     """Draw losses, accuracies and gradient norms over the steps, and keep them as arrays."""
-    from jointdec.reporting.curve_arrays import save_curves
     from jointdec.reporting.curves import curves_figure
+    from jointdec.reporting.record_outcome import record_arrays
 
-    save_curves(results, folder / "curves.npz")
-    tracker.log_artifact(folder / "curves.npz")
+    record_arrays(results, folder, tracker)
     title = f"{config.loss.name}, {config.model.name}, {config.data.name}, seed {config.seed}"
     _keep(curves_figure(results, title), "curves", folder, tracker)
-    if skipped := sum(len(result.skipped) for result in results):
-        tracker.set_tags({"jointdec.divergence.skipped": skipped})
 
 
 def log_model(formulation: Formulation, config: Config, tracker: Tracker) -> None:

@@ -9,7 +9,7 @@ or over an option of conf/search: +search=loss_weights, alpha, loss_weights_and_
 as in python -m jointdec.run. The study's settings are sweep.name, n_trials, workers, storage, objective, direction,
 sampler, pruner and penalty, see conf/sweep/default.yaml. The same command again goes on where this one stopped.
 
-Exit codes: 0 the study is complete, 1 an error of jointdec's or workers that die, 2 bad input, 3 no trial ended well,
+Exit codes: 0 no trial is left to run, 1 an error of jointdec's or workers that die, 2 bad input, 3 no trial ended well,
 130 interrupted.
 """
 
@@ -19,6 +19,7 @@ import argparse
 import signal
 import sys
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 from jointdec.command import BAD_INPUT, interrupt
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
     from jointdec.data.dataset import Dataset
     from jointdec.reporting.sweep_terminal import SweepTerminal
     from jointdec.sweeping.plan import Plan
-    from jointdec.sweeping.worker import Work
     from jointdec.tracking.study_run import StudyRun, StudyStore
 
 EXIT_CODES = {"finished": 0, "failed": 1, "bad_input": BAD_INPUT, "interrupted": 130}
@@ -71,9 +71,8 @@ def sweep(overrides: Sequence[str]) -> int:
     from jointdec.reporting.sweep_terminal import SweepTerminal
     from jointdec.sweeping.plan import make_plan
     from jointdec.sweeping.report import report
-    from jointdec.sweeping.storage import open_storage, require_answer
-    from jointdec.sweeping.study import add_places, define, give_back_dead, load_study, open_study, register_session
-    from jointdec.sweeping.worker import Work
+    from jointdec.sweeping.storage import locked, open_storage, require_answer
+    from jointdec.sweeping.study import is_running
 
     terminal = SweepTerminal()
     plan = make_plan(overrides)
@@ -81,24 +80,21 @@ def sweep(overrides: Sequence[str]) -> int:
     datasets = load_data(plan, terminal)
     with terminal.waiting("opening the tracking store and the storage"):
         store = tracking_store(plan)
-        storage = open_storage(plan.storage)
-        definition = define(plan.settings, plan.space, plan.base, [dataset.digest for dataset in datasets])
-        open_study(storage, plan.name, definition, plan.settings.direction)
-        study = load_study(storage, plan.name)
-        run = open_run(study, store, definition, datasets) if store else None
-        give_back_dead(study, storage, "its worker is gone", died=False)
-        places = add_places(study, plan.settings, plan.space)
-        entropy = register_session(study, storage, plan.base.seed)
+        with locked(plan.storage):
+            storage = open_storage(plan.storage)
+            study, run, places, entropy = begin(plan, storage, datasets, store)
     announce(plan, study, places, terminal)
-    work = Work(plan, run.parent if run else None, entropy)
+    outcome = "failed"
     try:
-        outcome = run_workers(work, study, storage, places, terminal)
-    except BaseException as error:
-        if run:
-            run.finish("interrupted" if isinstance(error, KeyboardInterrupt) else "failed")
+        outcome = run_workers(plan, study, storage, run, entropy, places, terminal)
+        with terminal.waiting("drawing, recording"):
+            best = report(plan, study, outcome, run)
+    except KeyboardInterrupt:
+        outcome = "interrupted"
         raise
-    with terminal.waiting("drawing, recording"):
-        best = report(plan, study, outcome, run)
+    finally:
+        if run and not is_running(study):  # on another machine
+            run.finish("failed" if outcome == "bad_input" else outcome)
     farewell(plan, outcome, best, run, terminal)
     return NONE_WELL if outcome == "finished" and not best else EXIT_CODES[outcome]
 
@@ -114,7 +110,7 @@ def load_data(plan: Plan, terminal: SweepTerminal) -> list[Dataset]:
 
     datasets = []
     with terminal.preparation() as progress:
-        for data in {repr(config.data): config.data for config in plan.configs}.values():
+        for data in plan.data:
             dataset = load(data, progress)
             datasets.append(dataset)
             asked = [name for name in plan.settings.objective if name in FINAL_METRICS]
@@ -132,6 +128,37 @@ def tracking_store(plan: Plan) -> StudyStore | None:
     return open_study_store(plan.base.tracking)
 
 
+def begin(
+    plan: Plan, storage: BaseStorage, datasets: Sequence[Dataset], store: StudyStore | None
+) -> tuple[Study, StudyRun | None, int, list[int]]:
+    """Make the study and its run, or find them, and the places of its trials. Under the storage's lock.
+
+    Returns:
+        The study, its run in MLflow, the number of places, and what to seed samplers with.
+
+    Raises:
+        UserError: there is another study of this name, or its run is in another store.
+    """
+    from jointdec.sweeping.study import (
+        add_places,
+        define,
+        give_back_dead,
+        load_study,
+        make_lost_places_again,
+        open_study,
+        register_session,
+    )
+
+    definition = define(plan.settings, plan.space, plan.base, [dataset.digest for dataset in datasets])
+    open_study(storage, plan.name, definition, plan.settings.direction)
+    study = load_study(storage, plan.name)
+    run = open_run(study, store, definition, datasets) if store else None
+    given_back(give_back_dead(study, storage, "its worker is gone", died=False), run)
+    make_lost_places_again(study)
+    places = add_places(study, plan.settings, plan.space)
+    return study, run, places, register_session(study, plan.base.seed)
+
+
 def open_run(study: Study, store: StudyStore, definition: Mapping[str, str], datasets: Sequence[Dataset]) -> StudyRun:
     """The study's run in MLflow, made by the command that made the study."""
     from jointdec.sweeping.study import RUN_ID
@@ -142,6 +169,15 @@ def open_run(study: Study, store: StudyStore, definition: Mapping[str, str], dat
     run.log_params(definition)
     run.log_datasets(datasets)
     return run
+
+
+def given_back(trials: Sequence[FrozenTrial], run: StudyRun | None) -> None:
+    """End the records of trials that did not end."""
+    from jointdec.sweeping.study import RUN_ID
+
+    for trial in trials:
+        if run and RUN_ID in trial.user_attrs:
+            run.end_trial(trial.user_attrs[RUN_ID])
 
 
 def announce(plan: Plan, study: Study, places: int, terminal: SweepTerminal) -> None:
@@ -160,13 +196,23 @@ def announce(plan: Plan, study: Study, places: int, terminal: SweepTerminal) -> 
     terminal.facts(facts)
 
 
-def run_workers(work: Work, study: Study, storage: BaseStorage, places: int, terminal: SweepTerminal) -> str:
+def run_workers(  # noqa: PLR0913, PLR0917 (the study, and whom to tell)
+    plan: Plan,
+    study: Study,
+    storage: BaseStorage,
+    run: StudyRun | None,
+    entropy: Sequence[int],
+    places: int,
+    terminal: SweepTerminal,
+) -> str:
     """Work until no trial is left or somebody asks to stop: finished, interrupted, failed or bad_input."""
     from jointdec.interrupt import StopRequest
     from jointdec.sweeping.best import best_trials
     from jointdec.sweeping.study import repeated
     from jointdec.sweeping.supervisor import Supervisor
+    from jointdec.sweeping.worker import Work
 
+    work = Work(plan, run.parent if run else None, entropy)
     message = "Stopping after the running epochs; once more stops at once."
     with terminal.trials(places) as show, StopRequest(message) as stop:
 
@@ -174,7 +220,8 @@ def run_workers(work: Work, study: Study, storage: BaseStorage, places: int, ter
             trials = study.get_trials(deepcopy=False)
             show(trials, best_trials(study, 1), repeated(trials))
 
-        return Supervisor(work, study, storage, stop, glance, terminal.note).run()
+        end = partial(given_back, run=run)
+        return Supervisor(work, study, storage, stop, glance, terminal.note, end).run()
 
 
 def farewell(

@@ -70,6 +70,8 @@ def workers(process):
         (["+search=loss_weights", "sweep.objective=val/loss"], "would find the smallest weights"),
         (["+search=alpha", "sweep.storage=postgresql://u:secret@127.0.0.1:1/d"], "nobody answers at 127.0.0.1:1"),
         (["+search=alpha", "sweep.name=../up"], "sweep.name is '../up'"),
+        (["+search=alpha", "sweep.name=.."], "sweep.name is '..'"),
+        (["tracking.uri=a,b"], "where trials are recorded cannot be searched"),
         (["+search=alpha", "data.path=none.smi"], "none.smi"),
         (["+search=alpha", "tracking.uri=http://127.0.0.1:1"], "no MLflow server answers"),
         (["loss=joint_indexed", "model.alpha=0.1,0.2"], "is a specimen that only raises an error"),
@@ -155,9 +157,9 @@ def test_a_killed_worker_costs_its_trial_one_retry_and_nothing_else(folder):
     workers(process)[0].kill()
     out, error = process.communicate(timeout=240)
     assert process.returncode == 0, error
-    assert "by signal SIGKILL; its trial is run again" in out
+    assert "by signal SIGKILL; trial 0 is run again" in out
     rows = table(folder)
-    failed = [row for row in rows if row["state"] == "fail"]
+    failed = [row for row in rows if row["state"] == "repeated"]
     assert [row["cause"] for row in failed] == ["its worker died by signal SIGKILL"]
     assert [row["state"] for row in rows if row not in failed] == ["complete"] * 3
     assert sum(row["model.alpha"] == failed[0]["model.alpha"] for row in rows) == 2
@@ -175,7 +177,7 @@ def test_a_signal_stops_a_study_cleanly_and_the_same_command_finishes_it(folder,
     assert process.returncode == 130, error
     assert "Traceback" not in error
     assert not any(child.is_running() for child in children)
-    assert [row["state"] for row in table(folder)] == ["fail", "fail", "waiting", "waiting"]
+    assert [row["state"] for row in table(folder)] == ["repeated", "repeated", "waiting", "waiting"]
     assert {row["cause"] for row in table(folder)[:2]} == {"interrupted"}
 
     from mlflow import MlflowClient

@@ -41,7 +41,7 @@ def _over_weights(  # noqa: PLR0913, PLR0917 (one line of one panel)
     points = []
     for weight in values(rows, "weight"):
         sample = [100 * value for value in seeds_of(rows, case, weight, alpha, metric).values()]
-        if sample:
+        if len(sample) == len(values(rows, "seed")):  # a mean over the seeds that did not diverge would flatter
             points.append((weight, *interval(sample)))
     if points:
         weights, means, halves = np.array(points).T
@@ -54,7 +54,7 @@ def _front(axes: Axes, rows: Rows, case: tuple[str, str], alpha: float, style: s
     points = []
     for weight in values(rows, "weight"):
         atoms, pairs = (seeds_of(rows, case, weight, alpha, metric) for metric in HEADS)
-        if atoms:
+        if len(atoms) == len(values(rows, "seed")):
             points.append((100 * np.mean(list(atoms.values())), 100 * np.mean(list(pairs.values())), weight))
     if points:
         atoms_right, pairs_right, weights = np.array(points).T

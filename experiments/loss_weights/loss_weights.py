@@ -99,9 +99,7 @@ def weigh(folder: Path, plan: Plan, model: str, optimizer: str, rate: float) -> 
     names = {"loss.weights.edges": "weight", "model.alpha": "alpha", "seed": "seed", "state": "state"}
     names |= {name: name for name in OBJECTIVES} | {"cause": "cause"}
     about = {"model": model, "optimizer": optimizer, "rate": str(rate)}
-    return [
-        about | {ours: row[theirs] for theirs, ours in names.items()} for row in trials if row["state"] != "waiting"
-    ]
+    return [about | {ours: row[theirs] for theirs, ours in names.items()} for row in trials]
 
 
 def sweep(
@@ -116,7 +114,7 @@ def sweep(
     if done.returncode not in (0, 3):  # 3: no trial of the grid ended well
         sys.exit(done.returncode)
     with (folder / f"sweeps/{name}/trials.csv").open(encoding="utf-8") as file:
-        return list(csv.DictReader(file))
+        return [row for row in csv.DictReader(file) if row["state"] in ("complete", "fail")]  # the rest was run again
 
 
 if __name__ == "__main__":

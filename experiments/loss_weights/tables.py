@@ -107,13 +107,15 @@ def verdicts(rows: Rows) -> list[str]:
         *lines,
         "",
         f"Means over {seeds} seeds at alpha 0.2. A difference holds if its paired t test does after Holm's correction, "
-        "at 95 %, over all weights, alphas and the three metrics of its line.",
+        "at 95 %, over all weights, alphas and the three metrics of its line. Weights at which a seed failed are left out of "
+        "the spans.",
     ]
 
 
 def weight_table(rows: Rows) -> list[str]:
     """Differences from weight 2 at alpha 0.2."""
     weights = [weight for weight in values(rows, "weight") if weight != REFERENCE]
+    seeds = len({row["seed"] for row in rows})
     head = " | ".join(f"{weight:g}" for weight in weights)
     lines = [
         f"| difference from weight {REFERENCE:g}, points | {head} |",
@@ -121,14 +123,14 @@ def weight_table(rows: Rows) -> list[str]:
     ]
     for case in cases(rows):
         for metric, name in METRICS.items():
-            cells = " | ".join(_cell(difference(rows, case, weight, 0.2, metric)) for weight in weights)
+            cells = " | ".join(_cell(difference(rows, case, weight, 0.2, metric), seeds) for weight in weights)
             lines.append(f"| {case[0]}, {case[1]}: {name} | {cells} |")
     return lines
 
 
 def front_table(rows: Rows) -> list[str]:
     """Atoms against pairs at each weight, alpha 0.2."""
-    weights = values(rows, "weight")
+    weights, seeds = values(rows, "weight"), len({row["seed"] for row in rows})
     lines = [
         f"| atoms / pairs right at weight | {' | '.join(f'{weight:g}' for weight in weights)} |",
         f"|---|{'---|' * len(weights)}",
@@ -138,7 +140,7 @@ def front_table(rows: Rows) -> list[str]:
         for weight in weights:
             atoms, pairs = (seeds_of(rows, case, weight, 0.2, f"val/{head}_accuracy") for head in ("node", "edge"))
             both = (np.mean(list(atoms.values())), np.mean(list(pairs.values()))) if atoms else None
-            cells.append(f"{both[0]:.1%} / {both[1]:.1%}" if both else "none ended well")
+            cells.append(f"{both[0]:.1%} / {both[1]:.1%}{_of(len(atoms), seeds)}" if both else "none ended well")
         lines.append(f"| {case[0]}, {case[1]} | {' | '.join(cells)} |")
     return lines
 
@@ -146,7 +148,8 @@ def front_table(rows: Rows) -> list[str]:
 def _span(rows: Rows, case: tuple[str, str], metric: str) -> str:
     means = {}
     for weight in values(rows, "weight"):
-        if sample := seeds_of(rows, case, weight, 0.2, metric):
+        sample = seeds_of(rows, case, weight, 0.2, metric)
+        if len(sample) == len({row["seed"] for row in rows}):
             means[weight] = np.mean(list(sample.values()))
     if not means:
         return "none"
@@ -154,5 +157,12 @@ def _span(rows: Rows, case: tuple[str, str], metric: str) -> str:
     return f"{means[worst]:.1%} (at {worst:g}) to {means[best]:.1%} (at {best:g})"
 
 
-def _cell(found: Difference | None) -> str:
-    return f"{found.mean:+.2f} ± {found.half:.2f}" if found else "none ended well"
+def _cell(found: Difference | None, seeds: int) -> str:
+    if found is None:
+        return "none ended well"
+    return f"{found.mean:+.2f}" + (f" ± {found.half:.2f}" if found.n > 1 else "") + _of(found.n, seeds)
+
+
+def _of(n: int, seeds: int) -> str:
+    """Says so where not all seeds ended well."""
+    return "" if n == seeds else f" ({n} of {seeds} seeds)"

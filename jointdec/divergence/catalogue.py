@@ -38,8 +38,9 @@ CAUSES = {
         "numbers.",
     ),
     "learning_rate": Cause(
-        "One step of Adam moves every weight by about the learning rate, and that is large beside the initial weights: "
-        "their size now is what these steps made, and the decoder multiplies it from layer to layer.",
+        "The steps were too long: the weights are large beside the initial ones because of them, and the decoder "
+        "multiplies that from layer to layer. (A step of Adam moves every weight by about the learning rate, one of "
+        "plain gradient descent by the rate times the gradient.)",
         "Begin again with optimizer.learning_rate smaller by powers of ten, until one step is small beside the initial "
         "weights; the weights of this run are spoilt.",
     ),

@@ -87,7 +87,7 @@ def _corrupted_state(case: Case) -> str | None:
         return f"{case.at} holds {culprit.bad.sum()} values that are not finite."
     if culprit.part == "weight" and np.isnan(culprit.value).any():
         return f"{case.at} holds {np.isnan(culprit.value).sum()} NaN."
-    if culprit.part == "update":
+    if culprit.part == "update" and isinstance(case.config.optimizer, AdamConfig):
         second = case.tensor(f"second/{culprit.name.partition('/')[2]}")
         if negative := int((culprit.bad & (second.value < 0)).sum()):
             return f"{second.name} held {negative} negative values before the step, which no sum of squares is."

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from jointdec.config import Config
+from jointdec.config import AdamConfig, Config
 from jointdec.data.dataset import Dataset
 from jointdec.errors import UserError
 from jointdec.losses.formulation import make_formulation
@@ -73,7 +73,8 @@ def go_on(config: Config, dataset: Dataset, last_good: LastGood, steps: int) -> 
 
 def _start_from(config: Config, dataset: Dataset, state: State) -> Loop:
     formulation = make_formulation(config)
-    for group in ("weights", "first", "second"):
+    moments = ("first", "second") if isinstance(config.optimizer, AdamConfig) else ()
+    for group in ("weights", *moments):
         shapes = {name: tuple(array.shape) for name, array in getattr(state, group).items()}
         if shapes != {name: tuple(variable.shape) for name, variable in formulation.variables.items()}:
             raise UserError(f"The {group} in divergence/state.npz are not those of model={config.model.name}.")

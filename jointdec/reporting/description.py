@@ -50,10 +50,7 @@ def description(  # noqa: PLR0913, PLR0917 (all that a run knows)
             "",
             f"A **specimen**, kept because it is wrong. {config.specimen.did}",
             "",
-            f"Found ({found.kind}): {found.evidence}"
-            if (found := findings.specimen)
-            else "Found nothing of what it declares.",
-            "",
+            *_found(outcome, findings),
             config.specimen.happens,
             "",
             f"Instead: {config.specimen.instead}",
@@ -62,3 +59,10 @@ def description(  # noqa: PLR0913, PLR0917 (all that a run knows)
         lines += ["", "| metric | value |", "|---|---|"]
         lines += [f"| {name} | {value:.4f} |" for name, value in final.items()]
     return "\n".join(lines)
+
+
+def _found(outcome: str, findings: Findings) -> list[str]:
+    """Whether it failed as it declares; of a sweep's trials nobody asks."""
+    if found := findings.specimen:
+        return [f"Found ({found.kind}): {found.evidence}", ""]
+    return ["Found nothing of what it declares.", ""] if outcome == "failed" else []

@@ -10,8 +10,8 @@ from rich.progress import Progress, TaskID, TextColumn
 from rich.table import Table
 
 from jointdec.reporting.terminal import BARS, Terminal
+from jointdec.sweeping.study import CAUSE
 
-SHOWN = 5  # best trials in the table at the end
 WIDTH = 12  # of the names before the facts
 
 
@@ -68,7 +68,7 @@ class TrialsBar:
 
     def _tell(self, trial: FrozenTrial) -> None:
         """On a terminal only what went wrong; the bar has the rest."""
-        cause = trial.user_attrs.get("jointdec.cause")
+        cause = trial.user_attrs.get(CAUSE)
         if cause or self._progress.disable:
             values = ", ".join(f"{value:.5g}" for value in trial.values or ())
             point = " ".join(f"{key}={_short(value)}" for key, value in trial.params.items())

@@ -13,6 +13,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from jointdec.config import GROUPS, Config
 from jointdec.sweeping.points import Point, override_of
+from jointdec.tracking.uri import hide_credentials
 
 
 def best_trials(study: Study, count: int) -> list[FrozenTrial]:
@@ -30,8 +31,8 @@ def overrides_of(fixed: Sequence[str], point: Point) -> list[str]:
 
 
 def run_command(fixed: Sequence[str], point: Point) -> str:
-    """The command that trains a point."""
-    return shlex.join(["python", "-m", "jointdec.run", *overrides_of(fixed, point)])
+    """The command that trains a point, for everybody to see: credentials are struck out."""
+    return shlex.join(["python", "-m", "jointdec.run", *map(hide_credentials, overrides_of(fixed, point))])
 
 
 def experiment_file(config: Config, command: str) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from jointdec.config import Config
+from jointdec.config import Config, DataConfig
 from jointdec.errors import UserError
 from jointdec.sweeping.points import Points, take_apart
 from jointdec.sweeping.settings import SweepConfig, parse_settings
@@ -26,7 +26,9 @@ class Plan:
         storage: where it is kept, see `jointdec.sweeping.storage`.
         space: what is searched.
         fixed: the overrides that all trials share.
-        configs: the configurations at the corners of the space.
+        base: one configuration of the study, always the same.
+        epochs: the most that a trial may have.
+        data: the data that trials may train on.
     """
 
     name: str
@@ -35,17 +37,9 @@ class Plan:
     storage: str
     space: Space
     fixed: Sequence[str]
-    configs: Sequence[Config]
-
-    @property
-    def base(self) -> Config:
-        """One configuration of the study, always the same."""
-        return self.configs[0]
-
-    @property
-    def epochs(self) -> int:
-        """The most that a trial may have."""
-        return max(config.training.epochs for config in self.configs)
+    base: Config
+    epochs: int
+    data: Sequence[DataConfig]
 
 
 def make_plan(overrides: Sequence[str]) -> Plan:
@@ -69,7 +63,19 @@ def make_plan(overrides: Sequence[str]) -> Plan:
                 "there is nothing to search in it; python -m jointdec.run shows the error."
             )
     name = settings.name or request.name.replace("/", "-")
-    if not re.fullmatch(r"[\w.+-]+", name):
-        raise UserError(f"sweep.name is {name!r}, but must be made of letters, digits, '.', '_', '+' and '-'.")
+    if not re.fullmatch(r"\w[\w.+-]*", name):
+        raise UserError(
+            f"sweep.name is {name!r}, but must be made of letters, digits, '.', '_', '+', '-' and begin with a letter."
+        )
     folder = Path("sweeps", name)
-    return Plan(name, folder, settings, storage_uri(settings.storage, folder), space, request.fixed, configs)
+    return Plan(
+        name,
+        folder,
+        settings,
+        storage_uri(settings.storage, folder),
+        space,
+        request.fixed,
+        base=configs[0],
+        epochs=max(config.training.epochs for config in configs),
+        data=list({repr(config.data): config.data for config in configs}.values()),
+    )

@@ -15,7 +15,7 @@ from jointdec.reporting.study_figures import draw, page
 from jointdec.sweeping.best import best_trials, experiment_file, run_command
 from jointdec.sweeping.plan import Plan
 from jointdec.sweeping.points import Points
-from jointdec.sweeping.study import CAUSE, RUN_ID, repeated
+from jointdec.sweeping.study import CAUSE, EPOCHS, RUN_ID, repeated
 
 if TYPE_CHECKING:
     from jointdec.tracking.study_run import StudyRun
@@ -78,17 +78,17 @@ def _facts(plan: Plan, trial: FrozenTrial) -> dict[str, Any]:
 
 
 def _write_table(file: Path, trials: Sequence[FrozenTrial], objectives: Sequence[str]) -> None:
-    keys = sorted({key for trial in trials for key in trial.params})
+    keys, again = sorted({key for trial in trials for key in trial.params}), repeated(trials)
     with file.open("w", encoding="utf-8", newline="") as opened:
         rows = csv.writer(opened, lineterminator="\n")
         rows.writerow(["trial", "state", *objectives, *keys, "epochs", "seconds", "run_id", "cause"])
         for trial in trials:
+            state = "repeated" if trial.number in again else trial.state.name.lower()
             values = trial.values or [""] * len(objectives)
-            seconds = trial.duration.total_seconds() if trial.duration else ""
-            epochs = max(trial.intermediate_values, default="")
-            attributes = [trial.user_attrs.get(name, "") for name in (RUN_ID, CAUSE)]
             point = [trial.params.get(key, "") for key in keys]
-            rows.writerow([trial.number, trial.state.name.lower(), *values, *point, epochs, seconds, *attributes])
+            seconds = trial.duration.total_seconds() if trial.duration else ""
+            epochs, run_id, cause = (trial.user_attrs.get(name, "") for name in (EPOCHS, RUN_ID, CAUSE))
+            rows.writerow([trial.number, state, *values, *point, epochs, seconds, run_id, cause])
 
 
 def _text(plan: Plan, counts: dict[str, int], top: Sequence[dict[str, Any]]) -> str:
@@ -124,6 +124,3 @@ def _record(  # noqa: PLR0913, PLR0917 (what the report is made of)
     run.log_metrics(metrics)
     *facts, command = text.splitlines() if best else [*text.splitlines(), ""]
     run.describe("\n\n".join(facts) + (f"\n\n    {command}" if command else ""))
-    run.mend()
-    if not counts["running"]:
-        run.finish("failed" if outcome == "bad_input" else outcome)

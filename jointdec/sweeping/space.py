@@ -20,6 +20,7 @@ from jointdec.errors import UserError
 from jointdec.sweeping.points import Configure, Point, Value, is_group, override_of, value_of
 from jointdec.sweeping.settings import WEIGHTED
 
+TOGETHER = ("training.name", "training.precision")  # see jointdec.config._check_combination
 SYNTAX = "interval(0.1,10), tag(log,interval(0.1,10)), range(1,10,2) or choice(a,b)"
 
 
@@ -91,6 +92,8 @@ def make_space(searched: Sequence[Override], configure: Configure) -> Space:
     if not searched:
         raise UserError(f"There is nothing to search: add +search=loss_weights, or KEY=... with {SYNTAX}.")
     keys = [override.key_or_group for override in searched]
+    if elsewhere := [key for key in keys if key.split(".")[0] == "tracking"]:
+        raise UserError(f"{elsewhere[0]}: where trials are recorded cannot be searched.")
     if twice := sorted({key for key in keys if keys.count(key) > 1}):
         raise UserError(f"{', '.join(twice)} is searched twice: give one search for each key.")
     groups = [_categorical(override) for override in searched if is_group(override.get_key_element())]
@@ -100,24 +103,31 @@ def make_space(searched: Sequence[Override], configure: Configure) -> Space:
 
 
 def corners(space: Space, configure: Configure) -> list[Config]:
-    """The configurations at the corners. Limits are bounds, so where these are valid every point between them is.
+    """Configurations that show whether all points are valid.
+
+    Limits are bounds, and bound one key each; only what TOGETHER names must also go together. So these, the groups'
+    options above all, are combined, and every other key takes each of its ends once for each combination.
 
     Raises:
-        UserError: one is not.
+        UserError: one is not valid.
     """
-    chosen = [dimension for dimension in space if isinstance(dimension.distribution, CategoricalDistribution)]
-    numbers = [dimension for dimension in space if dimension not in chosen]
+    combined = [dimension for dimension in space if is_group(dimension.key) or dimension.key in TOGETHER]
+    single = [dimension for dimension in space if dimension not in combined]
     configs = []
-    for choice in product(*(dimension.ends for dimension in chosen)):
-        point: dict[str, Value] = {dimension.key: value for dimension, value in zip(chosen, choice, strict=True)}
-        for end in (0, 1) if numbers else (0,):
-            at = point | {dimension.key: dimension.ends[end] for dimension in numbers}
-            try:
-                configs.append(configure(at))
-            except UserError as error:
-                where = " ".join(override_of(key, value) for key, value in at.items())
-                raise UserError(f"The search space has a point that cannot be trained, {where}: {error}") from error
+    for choice in product(*(dimension.ends for dimension in combined)):
+        point: dict[str, Value] = {dimension.key: value for dimension, value in zip(combined, choice, strict=True)}
+        point |= {dimension.key: dimension.ends[0] for dimension in single}
+        changes = [{dimension.key: end} for dimension in single for end in dimension.ends]
+        configs += [_check({**point, **change}, configure) for change in changes or [{}]]
     return configs
+
+
+def _check(point: Point, configure: Configure) -> Config:
+    try:
+        return configure(point)
+    except UserError as error:
+        where = " ".join(override_of(key, value) for key, value in point.items())
+        raise UserError(f"The search space has a point that cannot be trained, {where}: {error}") from error
 
 
 def refuse_moving_target(objectives: Sequence[str], space: Space) -> None:
@@ -181,8 +191,10 @@ def _range(override: Override, sweep: RangeSweep, kind: type) -> BaseDistributio
     if not values:
         raise UserError(f"{override.input_line}: the range is empty; range(START,STOP,STEP) stops before STOP.")
     step = kind(sweep.step)
-    if values != [kind(value) for value in sweep.range() if kind(value) == value] or step <= 0:
-        raise UserError(f"{override.input_line}: {override.key_or_group} takes whole numbers, in rising order.")
+    if step != sweep.step or values[0] != sweep.start:
+        raise UserError(f"{override.input_line}: {override.key_or_group} takes whole numbers.")
+    if step < 0:
+        raise UserError(f"{override.input_line}: write the range in rising order.")
     if kind is int:
         return IntDistribution(values[0], values[-1], step=step)
     return FloatDistribution(values[0], values[-1], step=step)

@@ -1,22 +1,24 @@
-"""Where a study is kept: a journal file, for the processes of one machine, or a database, for many."""
+"""Where a study is kept: a journal file, for the processes of one machine, or PostgreSQL, for many machines."""
 
 from __future__ import annotations
 
-import warnings
+import shlex
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-from optuna.exceptions import ExperimentalWarning, StorageInternalError
+from optuna.exceptions import StorageInternalError
 from optuna.storages import BaseStorage, JournalStorage, RDBStorage
 from optuna.storages.journal import JournalFileBackend
+from sqlalchemy import create_engine, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from jointdec.errors import UserError
-from jointdec.sweeping.study import make_place_again
-from jointdec.tracking.database import database_problem
+from jointdec.tracking.database import database_problem, file_lock
 from jointdec.tracking.uri import hide_credentials, scheme_of
 
-DATABASES = ("postgresql", "mysql", "sqlite")
-HEARTBEAT, GRACE = 30, 120  # seconds: between two signs of life, and without one until a trial counts as dead
+LOCK = zlib.crc32(b"jointdec.sweep")  # of PostgreSQL's advisory locks
 
 
 def storage_uri(given: str | None, folder: Path) -> str:
@@ -27,10 +29,10 @@ def storage_uri(given: str | None, folder: Path) -> str:
     """
     if given is None:
         return str(folder.absolute() / "study.journal")
-    if "://" in given and scheme_of(given) not in DATABASES:
+    if "://" in given and scheme_of(given) != "postgresql":
         raise UserError(
-            f"sweep.storage is {hide_credentials(given)!r}, but must be a journal file or begin with postgresql://, "
-            "mysql:// or sqlite:///."
+            f"sweep.storage is {hide_credentials(given)!r}, but must be the path of a journal file or begin with "
+            "postgresql://."
         )
     return given if "://" in given else str(Path(given).absolute())
 
@@ -43,6 +45,26 @@ def require_answer(uri: str) -> None:
     """
     if "://" in uri and (problem := database_problem(uri)):
         raise _cannot_use(uri, problem)
+
+
+@contextmanager
+def locked(uri: str) -> Iterator[None]:
+    """Hold a lock that every other command on this storage waits for, wherever it runs.
+
+    Tables, study, places and seeds are made under it: many commands may start at the same moment.
+    """
+    if "://" not in uri:
+        with file_lock(Path(f"{uri}.starting")):
+            yield
+        return
+    require_answer(uri)
+    engine = create_engine(uri)
+    try:
+        with engine.connect() as connection:  # the lock ends with it, also if this process dies
+            connection.execute(text("select pg_advisory_lock(:key)"), {"key": LOCK})
+            yield
+    finally:
+        engine.dispose()
 
 
 def open_storage(uri: str) -> BaseStorage:
@@ -59,22 +81,15 @@ def open_storage(uri: str) -> BaseStorage:
             Path(uri).parent.mkdir(parents=True, exist_ok=True)
             return JournalStorage(JournalFileBackend(uri))
         require_answer(uri)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ExperimentalWarning)  # the heartbeat; Optuna has no other
-            return RDBStorage(
-                uri,
-                engine_kwargs={"pool_pre_ping": True},
-                heartbeat_interval=HEARTBEAT,
-                grace_period=GRACE,
-                heartbeat_stale_trial_callback=make_place_again,
-            )
-    except (SQLAlchemyError, StorageInternalError, RuntimeError, ImportError, OSError, ValueError) as error:
-        raise _cannot_use(uri, str(error)) from error
+        return RDBStorage(uri, engine_kwargs={"pool_pre_ping": True})
+    except (SQLAlchemyError, StorageInternalError, RuntimeError, OSError, ValueError, KeyError, TypeError) as error:
+        reason = str(error) if "://" in uri else f"it is no journal of Optuna's: {error}"
+        raise _cannot_use(uri, reason) from error
 
 
 def dashboard_command(uri: str) -> str:
     """What opens the storage in Optuna's dashboard."""
-    return f"optuna-dashboard {hide_credentials(uri)}"
+    return f"optuna-dashboard {shlex.quote(hide_credentials(uri))}"
 
 
 def _cannot_use(uri: str, reason: str) -> UserError:

@@ -9,18 +9,15 @@ from __future__ import annotations
 
 import logging
 import time
-import warnings
-import zlib
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any
 
 import numpy as np
 import optuna
-from optuna.exceptions import DuplicatedStudyError, ExperimentalWarning, UpdateFinishedTrialError
+from optuna.exceptions import DuplicatedStudyError, UpdateFinishedTrialError
 from optuna.pruners import BasePruner, HyperbandPruner, MedianPruner, NopPruner
 from optuna.samplers import BaseSampler, RandomSampler, TPESampler
-from optuna.storages import BaseStorage, JournalStorage, fail_stale_trials
+from optuna.storages import BaseStorage
 from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial, Trial, TrialState
 
@@ -31,19 +28,20 @@ from jointdec.sweeping.space import Space, grid
 from jointdec.tracking.identity import HOST, host, is_alive
 from jointdec.tracking.records import flat
 
-DEFINITION, PLACES, SESSION = "jointdec.definition", "jointdec.places", "jointdec.session"  # attributes of the study
-CAUSE, REPEATS, DEATHS, RUN_ID = (  # attributes of trials
-    f"jointdec.{name}" for name in ("cause", "repeats", "deaths", "run_id")
+DEFINITION, SESSION = "jointdec.definition", "jointdec.session"  # attributes of the study
+CAUSE, AGAIN, REPEATS, DEATHS, RUN_ID, WORKER, SEEN, EPOCHS = (  # attributes of trials
+    f"jointdec.{name}" for name in ("cause", "again", "repeats", "deaths", "run_id", "worker", "seen", "epochs")
 )
 MAX_DEATHS = 1  # how often a trial whose worker died is run again
-WAIT_SECONDS = 10  # for another machine that has just made the study to write down what it is
-NAMELESS_SECONDS = 60  # a trial is taken before its worker has written down who it is
+SIGN_SECONDS = 30  # between two signs of life of a worker
+GRACE_SECONDS = 120  # without one, until a worker on another machine counts as dead
+NAMELESS_SECONDS = 30  # a trial is taken a moment before its worker has written down who it is
 
 
 def define(settings: SweepConfig, space: Space, base: Config, digests: Sequence[str]) -> dict[str, str]:
     """All that trials of one study must have in common, by name."""
     searched = {dimension.key: dimension.text for dimension in space}
-    definition = {f"search {key}": text for key, text in searched.items()}
+    definition = {f"search {key.lstrip('+')}": text for key, text in searched.items()}
     for name in ("objective", "direction", "sampler", "pruner", "penalty"):
         value = getattr(settings, name)
         definition[f"sweep.{name}"] = ", ".join(map(str, value)) if isinstance(value, list) else value
@@ -53,7 +51,7 @@ def define(settings: SweepConfig, space: Space, base: Config, digests: Sequence[
 
 
 def open_study(storage: BaseStorage, name: str, definition: Mapping[str, str], directions: Sequence[str]) -> None:
-    """Make the study, or see that the one of this name is the same; then another command may be making its places yet.
+    """Make the study, or see that the one of this name is the same. Under `jointdec.sweeping.storage.locked`.
 
     Raises:
         UserError: there is another one of this name.
@@ -64,9 +62,7 @@ def open_study(storage: BaseStorage, name: str, definition: Mapping[str, str], d
             study_name=name, storage=storage, directions=[StudyDirection[direction.upper()] for direction in directions]
         )
     except DuplicatedStudyError:
-        study = optuna.load_study(study_name=name, storage=storage)
-        _require_same(study, name, definition)
-        _wait_for(study, PLACES)
+        _require_same(optuna.load_study(study_name=name, storage=storage), name, definition)
         return
     study.set_user_attr(DEFINITION, dict(definition))
 
@@ -78,22 +74,19 @@ def load_study(
     return Study(name, storage, sampler, pruner)
 
 
-def register_session(study: Study, storage: BaseStorage, seed: int) -> list[int]:
-    """Write down that another command works on the study, and what its samplers are seeded with.
+def register_session(study: Study, seed: int) -> list[int]:
+    """Write down that another command works on the study, and what its samplers are seeded with. Under the lock.
 
-    A study that goes on with the same seed would propose the same points again. So the seeds are made of ``seed``, the
-    number of sessions before this one and, where several machines may start at once, the machine's name.
+    A study that goes on with the same seed would propose the same points again, so the seeds are made of ``seed`` and
+    the number of commands before this one.
 
     Returns:
         Entropy; a worker's sampler is seeded with it and the worker's number.
     """
     number = sum(key.startswith(SESSION) for key in study.user_attrs)
-    entropy = [seed, number]
-    if not isinstance(storage, JournalStorage):
-        entropy.append(zlib.crc32(host().encode()))
-    facts = {"host": host(), "began": datetime.now().astimezone().isoformat(timespec="seconds"), "entropy": entropy}
-    study.set_user_attr(f"{SESSION}/{number}/{host()}", facts)
-    return entropy
+    began = datetime.now().astimezone().isoformat(timespec="seconds")
+    study.set_user_attr(f"{SESSION}/{number}", {"host": host(), "began": began, "entropy": [seed, number]})
+    return [seed, number]
 
 
 def make_sampler(name: str, entropy: Sequence[int]) -> BaseSampler:
@@ -110,16 +103,11 @@ def make_pruner(name: str, epochs: int) -> BasePruner:
 
 
 def add_places(study: Study, settings: SweepConfig, space: Space) -> int:
-    """Make places for trials until there are as many as wanted.
-
-    Returns:
-        How many there are.
-    """
+    """Make places for trials until there are as many as wanted; the returned number. Under the lock."""
     points = grid(space) if settings.sampler == "grid" else [{}] * settings.n_trials
     places = sum(REPEATS not in trial.user_attrs for trial in study.get_trials(deepcopy=False))
     for point in points[places:]:
         study.enqueue_trial(dict(point))
-    study.set_user_attr(PLACES, max(places, len(points)))
     return max(places, len(points))
 
 
@@ -136,7 +124,7 @@ def take(study: Study, storage: BaseStorage) -> tuple[Trial, int] | None:
     return None
 
 
-def give_back(study: Study, storage: BaseStorage, trial: FrozenTrial, cause: str, died: bool) -> None:
+def give_back(study: Study, storage: BaseStorage, trial: FrozenTrial, cause: str, died: bool) -> bool:
     """End a trial that was begun and not ended, and make a place for it again.
 
     Args:
@@ -145,46 +133,49 @@ def give_back(study: Study, storage: BaseStorage, trial: FrozenTrial, cause: str
         trial: the trial.
         cause: why it did not end.
         died: whether its worker died of it, perhaps; then it is repeated only so often.
+
+    Returns:
+        Whether it is repeated.
     """
     study_id = storage.get_study_id_from_name(study.study_name)
     trial_id = storage.get_trial_id_from_study_id_trial_number(study_id, trial.number)
+    deaths = int(trial.user_attrs.get(DEATHS, 0)) + died
+    again = deaths <= MAX_DEATHS
     try:
-        storage.set_trial_user_attr(trial_id, CAUSE, cause)
+        for key, value in {CAUSE: cause, AGAIN: again, DEATHS: deaths}.items():
+            storage.set_trial_user_attr(trial_id, key, value)
         storage.set_trial_state_values(trial_id, TrialState.FAIL)
     except UpdateFinishedTrialError:
-        return  # somebody else was quicker
-    make_place_again(study, trial, died)
+        return False  # somebody else was quicker
+    if again:
+        _make_place_again(study, storage.get_trial(trial_id))
+    return again
 
 
-def make_place_again(study: Study, trial: FrozenTrial, died: bool = True) -> None:
-    """Let the point of a trial that did not end be tried again, unless too many workers died of it."""
-    deaths = trial.user_attrs.get(DEATHS, 0) + died
-    if deaths <= MAX_DEATHS:
-        study.enqueue_trial(trial.params, user_attrs={REPEATS: trial.number, DEATHS: deaths})
+def give_back_dead(study: Study, storage: BaseStorage, cause: str, died: bool) -> list[FrozenTrial]:
+    """End the running trials whose worker is gone, see `give_back`; the trials.
 
-
-def give_back_dead(study: Study, storage: BaseStorage, cause: str, died: bool) -> int:
-    """End the running trials whose worker is gone, see `give_back`.
-
-    Of workers on other machines only a database knows whether they live: they give it a sign every HEARTBEAT seconds.
-
-    Returns:
-        How many there were on this machine.
+    A worker on another machine is gone when it has given no sign of life for GRACE_SECONDS.
     """
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ExperimentalWarning)
-        fail_stale_trials(study)  # calls make_place_again
-    dead = 0
-    for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
-        begun = trial.datetime_start.timestamp() if trial.datetime_start else 0.0
-        if HOST not in trial.user_attrs:
-            gone = time.time() - begun > NAMELESS_SECONDS
-        else:
-            gone = trial.user_attrs[HOST] == host() and not is_alive(trial.user_attrs)
-        if gone:
-            give_back(study, storage, trial, cause, died)
-            dead += 1
+    running = study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
+    dead = [trial for trial in running if _is_gone(trial)]
+    for trial in dead:
+        give_back(study, storage, trial, cause, died)
     return dead
+
+
+def is_running(study: Study) -> bool:
+    """Whether a trial is, here or elsewhere."""
+    return bool(study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)))
+
+
+def make_lost_places_again(study: Study) -> None:
+    """Make the places again that a command was killed over before it could. Under the lock."""
+    trials = study.get_trials(deepcopy=False)
+    there = repeated(trials)
+    for trial in trials:
+        if trial.state == TrialState.FAIL and trial.user_attrs.get(AGAIN) and trial.number not in there:
+            _make_place_again(study, trial)
 
 
 def repeated(trials: Sequence[FrozenTrial]) -> set[int]:
@@ -192,8 +183,22 @@ def repeated(trials: Sequence[FrozenTrial]) -> set[int]:
     return {trial.user_attrs[REPEATS] for trial in trials if REPEATS in trial.user_attrs}
 
 
+def _make_place_again(study: Study, trial: FrozenTrial) -> None:
+    study.enqueue_trial(trial.params, user_attrs={REPEATS: trial.number, DEATHS: trial.user_attrs.get(DEATHS, 0)})
+
+
+def _is_gone(trial: FrozenTrial) -> bool:
+    begun = trial.datetime_start.timestamp() if trial.datetime_start else 0.0
+    worker = trial.user_attrs.get(WORKER)
+    if worker is None:
+        return time.time() - begun > NAMELESS_SECONDS
+    if worker[HOST] == host():
+        return not is_alive(worker)
+    return time.time() - float(trial.user_attrs.get(SEEN, begun)) > GRACE_SECONDS
+
+
 def _require_same(study: Study, name: str, definition: Mapping[str, str]) -> None:
-    there = _wait_for(study, DEFINITION)
+    there = study.user_attrs.get(DEFINITION)
     if there is None:
         raise UserError(
             f"sweep.name={name}: there is a study of this name that is not jointdec's: choose another name."
@@ -207,11 +212,3 @@ def _require_same(study: Study, name: str, definition: Mapping[str, str]) -> Non
             f"sweep.name={name}: there is a study of this name with another definition ({told}): give this one another "
             "name, or ask for the same to go on with that one."
         )
-
-
-def _wait_for(study: Study, attribute: str) -> Any:  # noqa: ANN401 (whatever is written there)
-    """An attribute of the study that another machine may be about to write; None if it does not."""
-    until = time.time() + WAIT_SECONDS
-    while (value := study.user_attrs.get(attribute)) is None and time.time() < until:
-        time.sleep(0.2)
-    return value

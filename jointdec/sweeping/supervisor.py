@@ -6,22 +6,23 @@ import multiprocessing
 import os
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from multiprocessing.context import SpawnProcess
+from pathlib import Path
 from typing import NamedTuple
 
 from optuna.storages import BaseStorage
 from optuna.study import Study
-from optuna.trial import TrialState
+from optuna.trial import FrozenTrial, TrialState
 
 from jointdec.interrupt import StopRequest
-from jointdec.sweeping.study import give_back_dead
-from jointdec.sweeping.worker import BAD_INPUT, INTERRUPTED, SIGNALS, Share, Work, work
+from jointdec.sweeping.study import GRACE_SECONDS, SIGN_SECONDS, WORKER, give_back_dead, repeated
+from jointdec.sweeping.worker import BAD_INPUT, INTERRUPTED, SIGNALS, Share, Work, run_worker
 from jointdec.tracking.identity import HOST, PID, host
 
-GLANCE = 0.3  # seconds between two looks at the workers
+GLANCE_SECONDS = 0.3  # between two looks at the workers
 HOPELESS = 3  # workers that die one after another, no trial ending in between, before the sweep is given up
-PATIENCE = 10  # seconds that workers get to stop at once
+PATIENCE_FOR_OTHERS = GRACE_SECONDS + 2 * SIGN_SECONDS  # time to find out whether the last trials' machines live
 
 
 class Slot(NamedTuple):
@@ -45,54 +46,51 @@ def slots(workers: int) -> list[Slot]:
 
 
 def gpus() -> list[str]:
-    """The GPUs that CUDA_VISIBLE_DEVICES allows, or all that NVIDIA's driver tells of."""
+    """The GPUs that CUDA_VISIBLE_DEVICES allows, or all that NVIDIA's driver has made devices for."""
     if (visible := os.environ.get("CUDA_VISIBLE_DEVICES")) is not None:
         return [device for device in visible.split(",") if device]
-    try:
-        import pynvml  # of the extra "gpu"
-
-        pynvml.nvmlInit()
-        return [str(number) for number in range(pynvml.nvmlDeviceGetCount())]
-    except Exception:  # no such package, no driver, no GPU: TensorFlow will find none either
-        return []
+    return sorted(path.name.removeprefix("nvidia") for path in Path("/dev").glob("nvidia[0-9]*"))
 
 
 class Supervisor:
     """The workers of one command.
 
     Args:
-        job: what they work on.
+        work: what they work on.
         study: as this process sees it.
         storage: the study's.
         stop: a person's request; passed on once.
         glance: called all the while.
         note: told what a person should know.
+        given_back: told which trials ended without their worker.
     """
 
     def __init__(  # noqa: PLR0913, PLR0917 (the study, and whom to tell)
         self,
-        job: Work,
+        work: Work,
         study: Study,
         storage: BaseStorage,
         stop: StopRequest,
         glance: Callable[[], None],
         note: Callable[[str], None],
+        given_back: Callable[[Sequence[FrozenTrial]], None],
     ) -> None:
-        self._job, self._study, self._storage = job, study, storage
-        self._stop, self._glance, self._note = stop, glance, note
-        self._free = slots(job.plan.settings.workers)
+        self._work, self._study, self._storage = work, study, storage
+        self._stop, self._glance, self._note, self._given_back = stop, glance, note, given_back
+        self._free = slots(work.plan.settings.workers)
         self._workers: dict[SpawnProcess, Slot] = {}
         self._started = 0
         self._deaths, self._ended = 0, 0
 
     def run(self) -> str:
-        """Work until no trial is left.
+        """Work until no trial is left, here or on a machine that gives no sign of life any more.
 
         Returns:
             finished, interrupted, failed (workers die at once, or of an error), or bad_input, which a worker has told.
         """
         outcome = "finished"
         passed_on = False
+        looked = busy = time.monotonic()
         try:
             while True:
                 outcome = self._reap() or outcome
@@ -102,26 +100,37 @@ class Supervisor:
                 if not passed_on:
                     self._start_workers()
                 self._glance()
-                if not self._workers:
+                now = time.monotonic()
+                busy = now if self._workers else busy
+                if now - looked > SIGN_SECONDS:
+                    looked = now
+                    self._give_back_dead("its worker gives no sign of life")
+                if not self._workers and (passed_on or now - busy > PATIENCE_FOR_OTHERS or not self._running()):
                     break
-                time.sleep(GLANCE)
+                time.sleep(GLANCE_SECONDS)
         finally:
             self._end_at_once()
         return "interrupted" if self._stop.made and outcome == "finished" else outcome
 
+    def _running(self) -> list[FrozenTrial]:
+        return self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
+
     def _start_workers(self) -> None:
         """As many as there are places for, beside the workers that have not taken one yet."""
         waiting = len(self._study.get_trials(deepcopy=False, states=(TrialState.WAITING,)))
-        running = self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
-        busy = {trial.user_attrs.get(PID) for trial in running if trial.user_attrs.get(HOST) == host()}
+        owners = [trial.user_attrs.get(WORKER, {}) for trial in self._running()]
+        busy = {owner[PID] for owner in owners if owner.get(HOST) == host()}
         idle = sum(str(worker.pid) not in busy for worker in self._workers)
         for _ in range(min(len(self._free), waiting - idle)):
             slot = self._free.pop()
             share = Share(self._started, slot.cores, slot.gpu)
-            worker = multiprocessing.get_context("spawn").Process(target=work, args=(self._job, share), daemon=True)
+            context = multiprocessing.get_context("spawn")
+            worker = context.Process(target=run_worker, args=(self._work, share), daemon=True)
             signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)  # held back until the worker can deal with them
-            worker.start()
-            signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
+            try:
+                worker.start()
+            finally:
+                signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
             self._workers[worker] = slot
             self._started += 1
 
@@ -130,24 +139,36 @@ class Supervisor:
         outcome = None
         for worker in [worker for worker in self._workers if worker.exitcode is not None]:
             self._free.append(self._workers.pop(worker))
-            if worker.exitcode == BAD_INPUT:
+            code = worker.exitcode or 0
+            if code in (0, INTERRUPTED):
+                self._give_back_dead("interrupted")  # none, unless something else than this command stopped it
+            elif code == BAD_INPUT:
+                self._give_back_dead("bad input")
                 outcome = "bad_input"
-            elif worker.exitcode not in (0, INTERRUPTED) and not self._stop.made:
-                outcome = self._mourn(worker) or outcome
+            else:
+                outcome = self._mourn(worker.pid, code) or outcome
         return outcome
 
-    def _mourn(self, worker: SpawnProcess) -> str | None:
-        code = worker.exitcode or 0
+    def _mourn(self, pid: int | None, code: int) -> str | None:
         how = f"by signal {signal.Signals(-code).name}" if code < 0 else f"with exit code {code}"
-        dead = give_back_dead(self._study, self._storage, f"its worker died {how}", died=True)
-        ended = len(self._study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED)))
+        dead = self._give_back_dead(f"its worker died {how}", died=not self._stop.made)
+        trials = self._study.get_trials(deepcopy=False)
+        again = repeated(trials)
+        ended = sum(trial.state.is_finished() and trial.number not in again for trial in trials)
         self._deaths = self._deaths + 1 if ended == self._ended else 1
         self._ended = ended
-        self._note(f"worker died  process {worker.pid}, {how}" + ("; its trial is run again" if dead else ""))
+        told = ", ".join(f"trial {t.number} {'is run again' if t.number in again else 'failed twice'}" for t in dead)
+        self._note(f"worker died  process {pid}, {how}; {told or 'it had no trial'}")
         if self._deaths < HOPELESS:
             return None
         self._note(f"given up     {self._deaths} workers died one after another, and no trial ended in between")
         return "failed"
+
+    def _give_back_dead(self, cause: str, died: bool = False) -> list[FrozenTrial]:
+        dead = give_back_dead(self._study, self._storage, cause, died)
+        if dead:
+            self._given_back(dead)
+        return dead
 
     def _signal(self, number: int) -> None:
         for worker in self._workers:
@@ -156,13 +177,7 @@ class Supervisor:
 
     def _end_at_once(self) -> None:
         """Leave no process behind, however this one goes; what they were at has its place made again."""
-        if not self._workers:
-            return
-        self._signal(signal.SIGINT)
-        self._signal(signal.SIGTERM)
-        until = time.time() + PATIENCE
         for worker in self._workers:
-            worker.join(max(until - time.time(), 0))
             worker.kill()
             worker.join()
-        give_back_dead(self._study, self._storage, "interrupted", died=False)
+        self._give_back_dead("interrupted")

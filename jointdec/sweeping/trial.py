@@ -11,18 +11,17 @@ from optuna.trial import Trial, TrialState
 
 from jointdec.config import Config
 from jointdec.interrupt import StopRequest
-from jointdec.reporting.curve_arrays import save_curves
-from jointdec.reporting.description import description
 from jointdec.reporting.findings import Findings
 from jointdec.reporting.record_divergence import record_divergence
-from jointdec.reporting.summary import last_metrics, write_summary
+from jointdec.reporting.record_outcome import record_arrays, record_outcome
+from jointdec.reporting.summary import last_metrics
 from jointdec.reporting.terminal import Terminal
-from jointdec.run import Trained, run_epochs
+from jointdec.run import Trained, generate, log_model, run_epochs
 from jointdec.sweeping.best import overrides_of
 from jointdec.sweeping.plan import Plan
 from jointdec.sweeping.programs import Program, Programs
 from jointdec.sweeping.settings import EPOCH_METRICS, SweepConfig
-from jointdec.sweeping.study import RUN_ID
+from jointdec.sweeping.study import EPOCHS, RUN_ID
 from jointdec.tracking import TrialOf, open_tracker
 
 if TYPE_CHECKING:
@@ -81,17 +80,15 @@ class Trials:
             tracker.log_metrics(final)
             divergence = None
             training, results, outcome, runaway, _ = trained
+            record_arrays(results, folder, tracker)
             if outcome == "diverged":
                 assert training is not None
                 divergence = record_divergence(config, program.dataset, training, results, runaway, folder, tracker)
+            if config.tracking.log_model and outcome == "finished":
+                log_model(program.formulation, config, tracker)
+            trial.set_user_attr(EPOCHS, len(results))
             findings = Findings(divergence=divergence, runaway=runaway)
-            tracker.describe(description(config, program.dataset, outcome, results, final, findings))
-            save_curves(results, folder / "curves.npz")
-            facts = {"run_id": tracker.run_id, "outcome": outcome, "seconds": time.perf_counter() - start}
-            write_summary(folder / "summary.json", facts | findings.as_dict(), results, final)
-            for name in ("curves.npz", "summary.json"):
-                tracker.log_artifact(folder / name)
-            tracker.finish(outcome)
+            record_outcome(config, program.dataset, outcome, results, final, findings, folder, tracker, start)
         if outcome == "interrupted":
             return None
         return tell(self._plan.settings, trained, final, divergence)
@@ -99,8 +96,6 @@ class Trials:
     def _generate(self, config: Config, program: Program) -> Mapping[str, float]:
         if set(self._plan.settings.objective) <= set(EPOCH_METRICS):
             return {}
-        from jointdec.run import generate
-
         metrics = generate(program.formulation, program.dataset, config.seed).metrics
         return {f"generate/{name}": value for name, value in metrics.items()}
 

@@ -6,8 +6,9 @@ import multiprocessing
 import os
 import signal
 import sys
+import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from threading import Event, Thread
 from typing import TYPE_CHECKING
@@ -55,7 +56,7 @@ class Share:
     gpu: str | None
 
 
-def work(job: Work, share: Share) -> None:
+def run_worker(work: Work, share: Share) -> None:
     """Run trials until there is none left, somebody asks to stop, or the command that started this process is gone.
 
     The process exits with 0, 130 when stopped, 2 after telling a user's mistake in one sentence.
@@ -66,7 +67,7 @@ def work(job: Work, share: Share) -> None:
     if share.gpu is not None:
         os.environ["CUDA_VISIBLE_DEVICES"] = share.gpu
     try:
-        sys.exit(_work(job, share))
+        sys.exit(_run_trials(work, share))
     except UserError as error:
         print(f"jointdec: {error}", file=sys.stderr)
         sys.exit(BAD_INPUT)
@@ -74,25 +75,27 @@ def work(job: Work, share: Share) -> None:
         sys.exit(INTERRUPTED)
 
 
-def _work(job: Work, share: Share) -> int:
+def _run_trials(work: Work, share: Share) -> int:
     from jointdec.interrupt import StopRequest
     from jointdec.sweeping.points import Points
     from jointdec.sweeping.storage import open_storage
-    from jointdec.sweeping.study import CAUSE, give_back, load_study, make_pruner, make_sampler, take
+    from jointdec.sweeping.study import CAUSE, WORKER, give_back, load_study, make_pruner, make_sampler, take
     from jointdec.tracking.identity import process_tags
     from jointdec.training.devices import start_backend
 
-    plan = job.plan
+    plan = work.plan
     with StopRequest(message="") as stop:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
         _stop_with_parent(stop)
         configure = Points(plan.fixed)
         accelerators = start_backend(configure({dimension.key: dimension.ends[0] for dimension in plan.space}))
+        from optuna.exceptions import UpdateFinishedTrialError
+
         from jointdec.sweeping.trial import Trials  # imports TensorFlow
 
-        trials = Trials(plan, job.parent, stop)
+        trials = Trials(plan, work.parent, stop)
         storage = open_storage(plan.storage)
-        sampler = make_sampler(plan.settings.sampler, [*job.entropy, share.number])
+        sampler = make_sampler(plan.settings.sampler, [*work.entropy, share.number])
         pruner = make_pruner(plan.settings.pruner, plan.epochs)
         while not stop.made:
             study = load_study(storage, plan.name, sampler, pruner)
@@ -100,17 +103,19 @@ def _work(job: Work, share: Share) -> int:
             if taken is None:
                 return 0
             trial, trial_id = taken
-            with _heartbeat(storage, trial_id):
-                for key, value in process_tags().items():
-                    trial.set_user_attr(key, value)
+            trial.set_user_attr(WORKER, process_tags())
+            with _signs_of_life(storage, trial_id):
                 config = configure({dimension.key: dimension.suggest(trial) for dimension in plan.space})
-                told = trials.run(trial, config, accelerators)
-                if told is None:
-                    give_back(study, storage, storage.get_trial(trial_id), "interrupted", died=False)
-                    break
-                if told.cause:
-                    trial.set_user_attr(CAUSE, told.cause)
-                study.tell(trial, told.values, told.state)
+                try:
+                    told = trials.run(trial, config, accelerators)
+                    if told and told.cause:
+                        trial.set_user_attr(CAUSE, told.cause)
+                except UpdateFinishedTrialError:  # this machine slept, and another one has taken the trial over
+                    continue
+            if told is None:
+                give_back(study, storage, storage.get_trial(trial_id), "interrupted", died=False)
+                break
+            study.tell(trial, told.values, told.state, skip_if_finished=True)
         return INTERRUPTED
 
 
@@ -128,23 +133,20 @@ def _stop_with_parent(stop: StopRequest) -> None:
 
 
 @contextmanager
-def _heartbeat(storage: BaseStorage, trial_id: int) -> Iterator[None]:
-    """Give a database a sign of life now and then; other machines know by it whether to repeat this trial."""
-    from optuna.storages import RDBStorage
+def _signs_of_life(storage: BaseStorage, trial_id: int) -> Iterator[None]:
+    """Write the time into the trial now and then: other machines know by it whether to run it again."""
+    from jointdec.sweeping.study import SEEN, SIGN_SECONDS
 
-    from jointdec.sweeping.storage import HEARTBEAT
-
-    if not isinstance(storage, RDBStorage):
-        yield
-        return
     over = Event()
 
-    def beat() -> None:
-        storage.record_heartbeat(trial_id)
-        while not over.wait(HEARTBEAT):
-            storage.record_heartbeat(trial_id)
+    def sign() -> None:
+        while True:
+            with suppress(Exception):  # the storage does not answer for a moment; if for longer, the trial fails of it
+                storage.set_trial_user_attr(trial_id, SEEN, time.time())
+            if over.wait(SIGN_SECONDS):
+                return
 
-    thread = Thread(target=beat, name="jointdec-heartbeat", daemon=True)
+    thread = Thread(target=sign, name="jointdec-signs-of-life", daemon=True)
     thread.start()
     try:
         yield

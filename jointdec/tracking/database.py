@@ -1,8 +1,12 @@
-"""Asks a database whether it can be used, before somebody waits for it for minutes."""
+"""Asks a database whether it can be used, before somebody waits for it for minutes; and the lock on a file."""
 
 from __future__ import annotations
 
+import fcntl
 import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 from sqlalchemy import create_engine, make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
@@ -13,14 +17,22 @@ ANSWER_SECONDS = 4
 DEFAULT_PORTS = {"postgresql": 5432, "mysql": 3306, "mssql": 1433}
 
 
+@contextmanager
+def file_lock(path: Path) -> Iterator[None]:
+    """Hold a lock that other processes of this machine wait for. The file stays: deleting it is a race."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
 def database_problem(uri: str) -> str | None:
     """Why the database cannot be used: a missing driver, a host that is not there, a refused password; or None."""
     try:
         url = make_url(uri)
-    except ArgumentError:
+    except (ArgumentError, ValueError):
         return "it is no database URL"
-    if url.host:
-        port = url.port or DEFAULT_PORTS[scheme_of(uri)]
+    if url.host and (port := url.port or DEFAULT_PORTS.get(scheme_of(uri))):
         try:
             socket.create_connection((url.host, port), timeout=ANSWER_SECONDS).close()
         except OSError:

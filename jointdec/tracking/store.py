@@ -7,12 +7,10 @@ and seven of them die, so whoever opens a database holds a lock meanwhile (0.1 s
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import sqlite3
 import tempfile
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from pathlib import Path
 
 from mlflow import MlflowClient
@@ -24,7 +22,7 @@ from sqlalchemy import create_engine, inspect
 from sqlalchemy.exc import SQLAlchemyError
 
 from jointdec.errors import UserError
-from jointdec.tracking.database import ANSWER_SECONDS, database_problem
+from jointdec.tracking.database import ANSWER_SECONDS, database_problem, file_lock
 from jointdec.tracking.uri import SERVERS, hide_credentials, scheme_of, sqlite_path
 
 
@@ -45,12 +43,12 @@ def open_store(uri: str, experiment: str) -> tuple[MlflowClient, str]:
             return _open(uri, experiment, artifacts=None)
         if scheme_of(uri) == "sqlite":
             database = sqlite_path(uri)
-            with _lock(Path(f"{database}.lock")):
+            with file_lock(Path(f"{database}.lock")):
                 _ask_file(database)
                 return _open(uri, experiment, artifacts=database.parent / "mlartifacts")
         _ask_database(uri)
         digest = hashlib.sha256(uri.encode()).hexdigest()[:16]
-        with _lock(Path(tempfile.gettempdir()) / f"jointdec-mlflow-{digest}.lock"):
+        with file_lock(Path(tempfile.gettempdir()) / f"jointdec-mlflow-{digest}.lock"):
             return _open(uri, experiment, artifacts=Path.cwd() / "mlartifacts")
     except (MlflowException, SQLAlchemyError, sqlite3.Error, ImportError, OSError) as error:
         raise _cannot_use(uri, str(error)) from error
@@ -99,15 +97,6 @@ def _open(uri: str, experiment: str, artifacts: Path | None) -> tuple[MlflowClie
             f" or bring it back with: mlflow experiments restore --experiment-id {found.experiment_id}"
         )
     return client, found.experiment_id
-
-
-@contextmanager
-def _lock(path: Path) -> Iterator[None]:
-    """Hold a lock that other processes of this machine wait for. The file stays: deleting it is a race."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
 
 
 def _ask_file(database: Path) -> None:

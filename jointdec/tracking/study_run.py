@@ -123,9 +123,10 @@ class StudyRun:
         """Give the run the description that people read first."""
         self.set_tags({MLFLOW_RUN_NOTE: markdown[:DESCRIPTION_LIMIT]})
 
-    def mend(self) -> None:
-        """End the records of trials whose worker died."""
-        mend_stale_runs(self._client, self.parent.experiment_id)
+    def end_trial(self, run_id: str) -> None:
+        """End the record of a trial whose worker could not: it is KILLED and interrupted."""
+        self._client.set_tag(run_id, "jointdec.outcome", "interrupted")
+        self._client.set_terminated(run_id, "KILLED")
 
     def finish(self, outcome: str) -> None:
         """End the run: finished, interrupted or failed."""

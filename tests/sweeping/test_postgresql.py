@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -65,13 +66,16 @@ def rows_of(folder, name):
 
 
 def test_commands_that_start_together_share_one_study_and_one_record(server, folder):
-    flags = ["sweep.name=shared", "sweep.n_trials=7", "sweep.workers=2", "sweep.pruner=none"]
-    both = [start(folder, server, *flags) for _ in range(2)]
-    outputs = [process.communicate(timeout=300) for process in both]
-    assert [process.returncode for process in both] == [0, 0], outputs
+    flags = ["sweep.name=shared", "sweep.n_trials=7", "sweep.workers=1", "sweep.pruner=none"]
+    commands = [start(folder, server, *flags) for _ in range(4)]
+    outputs = [process.communicate(timeout=400) for process in commands]
+    assert [process.returncode for process in commands] == [0] * 4, outputs
     rows = rows_of(folder, "shared")
     assert [row["state"] for row in rows] == ["complete"] * 7
     assert len({row["model.alpha"] for row in rows}) == 7
+    with study_in(server, "shared") as (study, _):
+        sessions = {key: value for key, value in study.user_attrs.items() if "session" in key}
+    assert sorted(value["entropy"] for value in sessions.values()) == [[0, 0], [0, 1], [0, 2], [0, 3]]
 
     from mlflow import MlflowClient
 
@@ -84,28 +88,34 @@ def test_commands_that_start_together_share_one_study_and_one_record(server, fol
     assert len(runs) == 8
 
 
-def test_a_trial_whose_machine_gives_no_sign_of_life_is_run_again(server, folder, monkeypatch):
-    """The other machine is a trial that was taken in another host's name, with one heartbeat and then none."""
-    from jointdec.sweeping import storage as storages
-    from jointdec.sweeping.plan import make_plan
-    from jointdec.sweeping.study import add_places, define, give_back_dead, load_study, open_study, take
-    from jointdec.tracking.identity import HOST
+def test_a_trial_whose_machine_gives_no_sign_of_life_is_run_again_by_another(server, folder):
+    """The lost machine is a trial that was taken in another host's name."""
+    from jointdec.sweeping.study import SEEN, WORKER, take
+    from jointdec.tracking.identity import HOST, process_tags
 
-    monkeypatch.chdir(folder)
-    monkeypatch.setattr(storages, "GRACE", 1)
-    plan = make_plan([*TINY, "+search=alpha", f"sweep.storage={server}", "sweep.name=lost", "sweep.n_trials=1"])
-    storage = storages.open_storage(plan.storage)
-    open_study(storage, "lost", define(plan.settings, plan.space, plan.base, []), plan.settings.direction)
-    study = load_study(storage, "lost")
-    add_places(study, plan.settings, plan.space)
-    trial, trial_id = take(study, storage)
-    trial.set_user_attr(HOST, "elsewhere")
-    alpha = plan.space[0].suggest(trial)
-    storage.record_heartbeat(trial_id)
-    give_back_dead(study, storage, "its worker is gone", died=False)
-    assert [one.state.name for one in study.get_trials()] == ["RUNNING"]
-    time.sleep(3)
-    give_back_dead(study, storage, "its worker is gone", died=False)
-    assert [one.state.name for one in study.get_trials()] == ["FAIL", "WAITING"]
-    again, _ = take(load_study(storage, "lost"), storage)
-    assert plan.space[0].suggest(again) == alpha
+    flags = ["sweep.name=lost", "tracking=none", "sweep.pruner=none"]
+    process = start(folder, server, *flags, "sweep.n_trials=1")
+    assert process.wait(timeout=200) == 0, process.communicate()
+    with study_in(server, "lost") as (study, storage):
+        study.enqueue_trial({"model.alpha": 0.25})
+        trial, _ = take(study, storage)
+        trial.suggest_float("model.alpha", 0, 0.5)
+        trial.set_user_attr(WORKER, {**process_tags(), HOST: "elsewhere"})
+        trial.set_user_attr(SEEN, time.time() - 1000)
+    process = start(folder, server, *flags, "sweep.n_trials=2")
+    assert process.wait(timeout=200) == 0, process.communicate()
+    states = [(row["state"], row["model.alpha"]) for row in rows_of(folder, "lost")[1:]]
+    assert states == [("repeated", "0.25"), ("complete", "0.25")]
+
+
+@contextmanager
+def study_in(server, name):
+    from jointdec.sweeping.storage import open_storage
+    from jointdec.sweeping.study import load_study
+
+    storage = open_storage(server)
+    try:
+        yield load_study(storage, name), storage
+    finally:
+        storage.remove_session()
+        storage.engine.dispose()

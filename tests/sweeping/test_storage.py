@@ -11,7 +11,7 @@ def test_a_study_is_kept_in_a_journal_file_unless_a_database_is_named(tmp_path):
 
 
 def test_a_uri_of_another_kind_is_refused_without_its_password(tmp_path):
-    with pytest.raises(UserError, match="must be a journal file or begin with") as refused:
+    with pytest.raises(UserError, match="must be the path of a journal file or begin with") as refused:
         storage_uri("redis://u:secret@h/d", tmp_path)
     assert "secret" not in str(refused.value)
 
@@ -26,5 +26,13 @@ def test_a_file_that_is_no_journal_is_refused(tmp_path):
     with pytest.raises(UserError, match="cannot be used"):
         open_storage(str(tmp_path))  # a folder
     (tmp_path / "text").write_text("no\njournal\n")
+    (tmp_path / "json").write_text('{"some": 1}\n')
+    with pytest.raises(UserError, match="it is no journal"):
+        open_storage(str(tmp_path / "json"))
     with pytest.raises(UserError, match="cannot be used"):
         open_storage(str(tmp_path / "text"))
+
+
+def test_a_uri_that_is_none_is_refused():
+    with pytest.raises(UserError, match="it is no database URL"):
+        require_answer("postgresql://h:abc/d")

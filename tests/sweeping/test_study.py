@@ -16,11 +16,14 @@ from jointdec.sweeping.space import corners, make_space
 from jointdec.sweeping.storage import open_storage, storage_uri
 from jointdec.sweeping.study import (
     CAUSE,
+    SEEN,
+    WORKER,
     add_places,
     define,
     give_back,
     give_back_dead,
     load_study,
+    make_lost_places_again,
     make_sampler,
     open_study,
     register_session,
@@ -104,8 +107,7 @@ def test_where_a_trial_is_recorded_and_by_how_many_workers_does_not_define_a_stu
     begin(uri, "+search=alpha", "tracking=none", "sweep.workers=7")
 
 
-def test_a_study_of_somebody_else_is_refused(uri, monkeypatch):
-    monkeypatch.setattr("jointdec.sweeping.study.WAIT_SECONDS", 0.1)
+def test_a_study_of_somebody_else_is_refused(uri):
     optuna.create_study(study_name="s", storage=open_storage(uri))
     with pytest.raises(UserError, match="not jointdec's"):
         begin(uri, "+search=alpha")
@@ -120,9 +122,9 @@ def test_the_trial_of_a_dead_worker_is_run_again_once_with_the_same_point(uri):
         trial, _ = take(study, storage)
         assert trial.number == number
         alphas.append(trial.suggest_float("model.alpha", 0, 0.5))
-        for key, value in {HOST: host(), PID: str(gone.pid), STARTED: f"{time.time():.2f}"}.items():
-            trial.set_user_attr(key, value)
-        assert give_back_dead(study, storage, "its worker died", died=True) == 1
+        trial.set_user_attr(WORKER, {HOST: host(), PID: str(gone.pid), STARTED: f"{time.time():.2f}"})
+        (dead,) = give_back_dead(study, storage, "its worker died", died=True)
+        assert dead.number == number
     assert alphas[0] == alphas[1]
     assert states(study) == [TrialState.FAIL] * 2  # the second death was one too many
     assert repeated(study.get_trials()) == {0}
@@ -132,10 +134,39 @@ def test_the_trial_of_a_dead_worker_is_run_again_once_with_the_same_point(uri):
 def test_the_trial_of_a_living_worker_is_left_alone(uri):
     storage, study, _ = begin(uri, "+search=alpha", "sweep.n_trials=1")
     trial, _ = take(study, storage)
-    for key, value in process_tags().items():
-        trial.set_user_attr(key, value)
-    assert give_back_dead(study, storage, "its worker died", died=True) == 0
+    trial.set_user_attr(WORKER, process_tags())
+    assert give_back_dead(study, storage, "its worker died", died=True) == []
     assert states(study) == [TrialState.RUNNING]
+
+
+@pytest.mark.parametrize(("silent", "gone"), [(10, 0), (1000, 1)])
+def test_a_worker_elsewhere_lives_as_long_as_it_gives_signs(uri, silent, gone):
+    storage, study, _ = begin(uri, "+search=alpha", "sweep.n_trials=1")
+    trial, _ = take(study, storage)
+    trial.set_user_attr(WORKER, {**process_tags(), HOST: "elsewhere"})
+    trial.set_user_attr(SEEN, time.time() - silent)
+    assert len(give_back_dead(study, storage, "its worker died", died=True)) == gone
+
+
+def test_a_trial_whose_worker_died_before_it_said_who_it_was_is_run_again_after_a_while(uri, monkeypatch):
+    storage, study, _ = begin(uri, "+search=alpha", "sweep.n_trials=1")
+    take(study, storage)
+    assert give_back_dead(study, storage, "its worker died", died=True) == []
+    monkeypatch.setattr("jointdec.sweeping.study.NAMELESS_SECONDS", 0)
+    assert len(give_back_dead(study, storage, "its worker died", died=True)) == 1
+    assert states(study) == [TrialState.FAIL, TrialState.WAITING]
+
+
+def test_a_place_that_a_killed_command_had_no_time_to_make_again_is_made_at_the_next_start_once(uri, monkeypatch):
+    storage, study, _ = begin(uri, "+search=alpha", "sweep.n_trials=1")
+    _, trial_id = take(study, storage)
+    with monkeypatch.context() as patch:
+        patch.setattr("jointdec.sweeping.study._make_place_again", lambda study, trial: None)  # killed just before
+        give_back(study, storage, storage.get_trial(trial_id), "interrupted", died=False)
+    assert states(study) == [TrialState.FAIL]
+    for _ in range(2):
+        make_lost_places_again(study)
+        assert states(study) == [TrialState.FAIL, TrialState.WAITING]
 
 
 def test_an_interrupted_trial_is_run_again_however_often(uri):
@@ -149,7 +180,7 @@ def test_an_interrupted_trial_is_run_again_however_often(uri):
 def test_sequential_studies_propose_the_same_and_one_that_goes_on_proposes_something_new(tmp_path):
     def alphas(folder):
         storage, study, _ = begin(storage_uri(None, tmp_path / folder), "+search=alpha", "sweep.n_trials=3")
-        sampler = make_sampler("tpe", [*register_session(study, storage, seed=0), 0])
+        sampler = make_sampler("tpe", [*register_session(study, seed=0), 0])
         study, found = load_study(storage, "s", sampler), []
         for _ in range(3):
             trial, _ = take(study, storage)
@@ -161,7 +192,7 @@ def test_sequential_studies_propose_the_same_and_one_that_goes_on_proposes_somet
     assert alphas("b") == first
     storage = open_storage(storage_uri(None, tmp_path / "a"))
     study = load_study(storage, "s")
-    entropy = register_session(study, storage, seed=0)
+    entropy = register_session(study, seed=0)
     study.enqueue_trial({})
     study = load_study(storage, "s", make_sampler("tpe", [*entropy, 0]))
     assert take(study, storage)[0].suggest_float("model.alpha", 0, 0.5) not in first
