@@ -107,8 +107,8 @@ def verdicts(rows: Rows) -> list[str]:
         *lines,
         "",
         f"Means over {seeds} seeds at alpha 0.2. A difference holds if its paired t test does after Holm's correction, "
-        "at 95 %, over all weights, alphas and the three metrics of its line. Weights at which a seed failed are left out of "
-        "the spans.",
+        "at 95 %, over all weights, alphas and the three metrics of its line. Weights at which a seed failed are left "
+        "out of the spans.",
     ]
 
 

@@ -16,7 +16,7 @@ from jointdec.reporting.record_divergence import record_divergence
 from jointdec.reporting.record_outcome import record_arrays, record_outcome
 from jointdec.reporting.summary import last_metrics
 from jointdec.reporting.terminal import Terminal
-from jointdec.run import Trained, generate, log_model, run_epochs
+from jointdec.run import Trained, generate, run_epochs
 from jointdec.sweeping.best import overrides_of
 from jointdec.sweeping.plan import Plan
 from jointdec.sweeping.programs import Program, Programs
@@ -84,8 +84,6 @@ class Trials:
             if outcome == "diverged":
                 assert training is not None
                 divergence = record_divergence(config, program.dataset, training, results, runaway, folder, tracker)
-            if config.tracking.log_model and outcome == "finished":
-                log_model(program.formulation, config, tracker)
             trial.set_user_attr(EPOCHS, len(results))
             findings = Findings(divergence=divergence, runaway=runaway)
             record_outcome(config, program.dataset, outcome, results, final, findings, folder, tracker, start)
