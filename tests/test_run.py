@@ -78,6 +78,7 @@ def test_gaussian_labels_train_without_molecule_metrics_and_are_named_unbounded(
     assert "no lower bound" in out
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_run_and_another_seed_another(folder):
     first, again, other = (
         train(folder, *TINY, f"seed={seed}", "tracking=none", "model.tower=[8]")[1] for seed in (1, 1, 2)
@@ -111,6 +112,7 @@ def test_a_run_leaves_its_evidence_in_mlflow(folder):
     assert "summary.json" in {item.path for item in client.list_artifacts(summary["run_id"])}
 
 
+@pytest.mark.slow
 def test_skipped_molecules_are_counted_and_shown(folder, capsys):
     (folder / "molecules.smi").write_text("\n".join([*SMILES, "CCCCCCCCCC", "C[Si]", "not one"]))
     train(folder, *TINY, "tracking=none", "model.tower=[8]", "training.epochs=1")
@@ -147,6 +149,7 @@ def test_divergence_stops_the_run_names_step_tensor_and_cause_and_exits_with_3(f
     assert "## Why: learning_rate" in (artifacts / "divergence" / "report.md").read_text()
 
 
+@pytest.mark.slow
 def test_a_specimen_that_declares_nan_ends_as_declared_and_is_explained_like_any_divergence(folder):
     outcome, summary = train(folder, "loss=answer", "model.alpha=0", *TINY)
     assert outcome == "specimen_failed"

@@ -223,3 +223,56 @@ def test_several_objectives_give_a_front_and_its_figure(folder):
     dominated = {p for p in points if any(q != p and q[0] <= p[0] and q[1] <= p[1] for q in points)}
     assert ours == set(points) - dominated
     assert (folder / "sweeps/s/figures/pareto.png").read_bytes().startswith(b"\x89PNG")
+
+
+def nothing_runs(folder):
+    """No trial, and no run in MLflow."""
+    from mlflow import MlflowClient
+
+    assert "running" not in {row["state"] for row in table(folder)}
+    client = MlflowClient(f"sqlite:///{folder}/mlflow.db")
+    return "RUNNING" not in {one.info.status for one in client.search_runs([_experiment(client)])}
+
+
+@pytest.mark.slow
+def test_a_second_signal_stops_a_study_at_once_and_leaves_nothing_running(folder):
+    search = ["model.alpha=0.1,0.3", "sweep.sampler=grid", "sweep.objective=val/nodes"]
+    process = start(folder, *search, *LONG)
+    wait_for(lambda: running(folder))
+    children = workers(process)
+    process.send_signal(signal.SIGINT)
+    process.send_signal(signal.SIGTERM)
+    _, error = process.communicate(timeout=60)
+    assert process.returncode == 130, error
+    assert "Traceback" not in error
+    assert not any(child.is_running() for child in children)
+    code, _, error = run(folder, *search, "training.epochs=100000", "sweep.n_trials=1", "sweep.objective=val/edges")
+    assert code == 2, error  # another objective: only to see that the study is whole
+    assert "sweep.objective was val/nodes and is val/edges" in error
+
+
+@pytest.mark.slow
+def test_a_worker_that_somebody_else_stops_gives_its_trial_back(folder):
+    search = ["model.alpha=choice(0.2)", "sweep.sampler=grid", "sweep.objective=val/nodes", "training.epochs=300"]
+    process = start(folder, *search)
+    wait_for(lambda: running(folder) and workers(process))
+    for _ in range(2):
+        workers(process)[0].terminate()
+    out, error = process.communicate(timeout=240)
+    assert process.returncode == 0, out + error
+    assert [row["state"] for row in table(folder)] == ["repeated", "complete"]
+    assert nothing_runs(folder)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("backend", "code", "told"),
+    [("nonsense", 1, "given up     3 workers died one after another"), ("jax", 2, "unset KERAS_BACKEND")],
+)
+def test_workers_that_cannot_start_end_the_study_with_a_reason(folder, monkeypatch, backend, code, told):
+    monkeypatch.setenv("KERAS_BACKEND", backend)
+    got, out, error = run(folder, "+search=alpha", "sweep.n_trials=9")
+    assert got == code, error
+    assert told in out + error
+    assert {row["state"] for row in table(folder)} == {"waiting"}
+    assert nothing_runs(folder)

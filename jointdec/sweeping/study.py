@@ -98,7 +98,7 @@ def make_sampler(name: str, entropy: Sequence[int]) -> BaseSampler:
 def make_pruner(name: str, epochs: int) -> BasePruner:
     """The pruner, for trials of so many epochs; its steps are the epochs done.
 
-    Hyperband looks first after a ninth of the epochs: after one of 20 hardly a molecule is exact yet, whatever the point.
+    Hyperband looks first after a ninth of the epochs: after 1 of 20 hardly a molecule is exact yet, whatever the point.
     """
     if name == "hyperband":
         return HyperbandPruner(min_resource=max(epochs // 9, 1), max_resource=epochs, reduction_factor=3)

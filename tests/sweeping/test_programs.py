@@ -40,6 +40,7 @@ def test_trials_that_differ_in_live_values_share_one_compilation_and_train_as_ru
     assert programs.compiled == 1
 
 
+@pytest.mark.slow
 def test_what_is_not_live_is_compiled_anew(programs, make_config):
     for overrides in (["loss=joint"], ["loss=split"], ["loss=split", "training.batch_size=5"]):
         programs.get(make_config(*TINY, "training.jit=false", *overrides))

@@ -71,6 +71,7 @@ def test_a_trial_that_diverges_fails_with_its_cause_and_the_next_one_is_sound(ru
     assert summary(1)["outcome"] == "finished"
 
 
+@pytest.mark.slow
 def test_a_penalty_takes_the_place_of_a_diverged_trials_failure(run_trials):
     study, told = run_trials(
         "optimizer.learning_rate=1e30,1e-3", "sweep.sampler=grid", "sweep.objective=val/nodes", "sweep.penalty=1e9"
@@ -97,6 +98,7 @@ def test_the_pruner_ends_a_trial_between_two_epochs(run_trials, monkeypatch):
     assert (summary(0)["outcome"], summary(0)["epochs"]) == ("pruned", 2)
 
 
+@pytest.mark.slow
 def test_a_request_to_stop_ends_the_trial_after_its_epoch_and_tells_the_study_nothing(run_trials):
     stop = StopRequest("")
     stop.made = True

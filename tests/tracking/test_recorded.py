@@ -69,7 +69,7 @@ def test_a_wrong_override_is_one_sentence(config, overrides, sentence):
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [
-        ({"optimizer": {"_target_": "os.system", "command": "true"}}, "_target_"),
+        ({"optimizer": {"name": "adam", "_target_": "os.system", "command": "true"}}, "_target_"),
         ({"callbacks": {"x": 1}}, "There is no key 'callbacks'"),
         ({"loss": {"name": "mine", "weights": {"nodes": 1, "edges": 1}}}, "must be one of joint"),
         ({"seed": "${oc.env:HOME}"}, "may hold no interpolation"),

@@ -95,6 +95,7 @@ def test_compiling_trains_nothing(train):
         np.testing.assert_array_equal(value, start[name])
 
 
+@pytest.mark.slow
 def test_the_same_run_twice_gives_the_same_bits(train):
     (first, one, *_), (second, other, *_) = train("loss=tf_native"), train.__wrapped__("loss=tf_native")
     np.testing.assert_array_equal(rows_of(first), rows_of(second))
@@ -144,12 +145,13 @@ def test_dense_labels_train_as_the_classes_that_they_stand_for(make_config):
         np.testing.assert_array_equal(value, weights[1][name])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("loss", "precision"),
     [
         ("split", "float32"),
-        pytest.param("joint", "float16", marks=pytest.mark.slow),
-        pytest.param("tf_native", "bfloat16", marks=pytest.mark.slow),
+        ("joint", "float16"),
+        ("tf_native", "bfloat16"),
     ],
 )
 def test_a_program_that_starts_over_trains_as_a_fresh_one_to_the_last_bit(make_config, make_dataset, loss, precision):

@@ -46,7 +46,11 @@ def test_a_step_that_is_not_to_be_kept_changes_nothing():
     assert int(sgd.iterations.numpy()) == 0
 
 
-@pytest.mark.parametrize("loop", [["loss=tf1_graph"], ["loss=split", "training=fit"]], ids=["tf1_graph", "fit"])
+@pytest.mark.parametrize(
+    "loop",
+    [["loss=tf1_graph"], pytest.param(["loss=split", "training=fit"], marks=pytest.mark.slow)],
+    ids=["tf1_graph", "fit"],
+)
 def test_all_loops_take_the_same_path(make_config, make_dataset, loop):
     weights, curves = [], []
     for flags in (["loss=tf_native"], loop):
@@ -73,7 +77,7 @@ def test_a_common_factor_of_the_loss_weights_is_a_factor_of_the_rate(make_config
         ["loss.weights.nodes=3", "loss.weights.edges=6", "optimizer.learning_rate=0.01"],
         ["loss.weights.nodes=1", "loss.weights.edges=2", "optimizer.learning_rate=0.03"],
     ):
-        config = make_config("loss=tf_native", *FLAGS, *flags)
+        config = make_config("loss=tf_native", "training.jit=false", *FLAGS, *flags)
         formulation = make_formulation(config)
         CompiledTraining(config, formulation, make_dataset(23)).run_epoch(0)
         ends.append(formulation.get_weights())
@@ -90,3 +94,30 @@ def test_the_trace_of_a_step_ends_in_the_weights_that_the_loop_ends_in(make_conf
     training.run_epoch(0)
     for name, value in formulation.get_weights().items():
         np.testing.assert_allclose(traced[f"new/{name}"], value, rtol=0, atol=1e-12, err_msg=name)
+
+
+def test_a_divergence_under_sgd_has_a_cause_and_can_be_gone_on_from(make_config, make_dataset):
+    from jointdec.divergence.forensics import batch_of_step, investigate
+    from jointdec.divergence.last_good import LastGood, go_on
+
+    flags = ["loss=tf_native", "optimizer=sgd", "model.tower=[8]", "training.batch_size=10", "training.jit=false"]
+    config, dataset = make_config(*flags, "optimizer.learning_rate=1e4"), make_dataset(23)
+    formulation = make_formulation(config)
+    training = CompiledTraining(config, formulation, dataset)
+    results = [training.run_epoch(epoch) for epoch in range(3)]
+    (step,) = {result.diverged_at for result in results if result.diverged_at is not None} or {None}
+    assert investigate(config, dataset, training.bad_state, step).cause == "learning_rate"
+    last_good = LastGood(step, batch_of_step(config, dataset, step), training.bad_state)
+    assert go_on(config, dataset, last_good, 0).bad == step
+
+
+def test_an_update_that_overflows_by_itself_is_explained_without_moments(make_config, make_dataset):
+    from jointdec.divergence.forensics import investigate
+
+    flags = ["loss=tf_native", "optimizer=sgd", "model.tower=[8]", "training.batch_size=10", "training.jit=false"]
+    config = make_config(*flags, "optimizer.learning_rate=1e38", "loss.weights.nodes=1e9", "loss.weights.edges=1e9")
+    dataset = make_dataset(10)
+    training = CompiledTraining(config, make_formulation(config), dataset)
+    training.run_epoch(0)
+    found = investigate(config, dataset, training.bad_state, 0)
+    assert found.tensor.startswith(("update/", "new/"))
