@@ -104,8 +104,7 @@ def test_a_divergence_under_sgd_has_a_cause_and_can_be_gone_on_from(make_config,
     config, dataset = make_config(*flags, "optimizer.learning_rate=1e4"), make_dataset(23)
     formulation = make_formulation(config)
     training = CompiledTraining(config, formulation, dataset)
-    results = [training.run_epoch(epoch) for epoch in range(3)]
-    (step,) = {result.diverged_at for result in results if result.diverged_at is not None} or {None}
+    step = next(step for epoch in range(9) if (step := training.run_epoch(epoch).diverged_at) is not None)
     assert investigate(config, dataset, training.bad_state, step).cause == "learning_rate"
     last_good = LastGood(step, batch_of_step(config, dataset, step), training.bad_state)
     assert go_on(config, dataset, last_good, 0).bad == step
