@@ -95,7 +95,8 @@ def test_a_trial_whose_machine_gives_no_sign_of_life_is_run_again_by_another(ser
 
     flags = ["sweep.name=lost", "tracking=none", "sweep.pruner=none"]
     process = start(folder, server, *flags, "sweep.n_trials=1")
-    assert process.wait(timeout=200) == 0, process.communicate()
+    said = process.communicate(timeout=200)
+    assert process.returncode == 0, said
     with study_in(server, "lost") as (study, storage):
         study.enqueue_trial({"model.alpha": 0.25})
         trial, _ = take(study, storage)
@@ -103,7 +104,8 @@ def test_a_trial_whose_machine_gives_no_sign_of_life_is_run_again_by_another(ser
         trial.set_user_attr(WORKER, {**process_tags(), HOST: "elsewhere"})
         trial.set_user_attr(SEEN, time.time() - 1000)
     process = start(folder, server, *flags, "sweep.n_trials=2")
-    assert process.wait(timeout=200) == 0, process.communicate()
+    said = process.communicate(timeout=200)
+    assert process.returncode == 0, said
     states = [(row["state"], row["model.alpha"]) for row in rows_of(folder, "lost")[1:]]
     assert states == [("repeated", "0.25"), ("complete", "0.25")]
 
