@@ -2,8 +2,10 @@
 
 Runs an Optuna study over what the command line searches, written as Hydra writes sweeps:
 
-  loss.weights.edges=tag(log,interval(0.1,10))   model.alpha=interval(0,0.5)
-  loss=choice(joint,split)                       training.batch_size=range(50,300,50)
+  "loss.weights.edges=tag(log,interval(0.1,10))"   "model.alpha=interval(0,0.5)"
+  loss=joint,split                                 "training.batch_size=range(50,300,50)"
+
+(in quotes, since the parentheses mean something to a shell)
 
 or over an option of conf/search: +search=loss_weights, alpha, loss_weights_and_alpha, optimizer. Everything else is
 as in python -m jointdec.run. The study's settings are sweep.name, n_trials, workers, storage, objective, direction,
@@ -22,7 +24,7 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
-from jointdec.command import BAD_INPUT, interrupt
+from jointdec.command import BAD_INPUT, EXIT_CODES, interrupt
 from jointdec.errors import UserError
 
 if TYPE_CHECKING:
@@ -34,9 +36,6 @@ if TYPE_CHECKING:
     from jointdec.reporting.sweep_terminal import SweepTerminal
     from jointdec.sweeping.plan import Plan
     from jointdec.tracking.study_run import StudyRun, StudyStore
-
-EXIT_CODES = {"finished": 0, "failed": 1, "bad_input": BAD_INPUT, "interrupted": 130}
-NONE_WELL = 3
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -72,7 +71,7 @@ def sweep(overrides: Sequence[str]) -> int:
     from jointdec.sweeping.plan import make_plan
     from jointdec.sweeping.report import report
     from jointdec.sweeping.storage import locked, open_storage, require_answer
-    from jointdec.sweeping.study import is_running
+    from jointdec.sweeping.study import running
 
     terminal = SweepTerminal()
     plan = make_plan(overrides)
@@ -93,10 +92,12 @@ def sweep(overrides: Sequence[str]) -> int:
         outcome = "interrupted"
         raise
     finally:
-        if run and not is_running(study):  # on another machine
+        if run and not running(study):  # on another machine
             run.finish("failed" if outcome == "bad_input" else outcome)
     farewell(plan, outcome, best, run, terminal)
-    return NONE_WELL if outcome == "finished" and not best else EXIT_CODES[outcome]
+    if outcome == "bad_input":
+        return BAD_INPUT
+    return EXIT_CODES["diverged" if outcome == "finished" and not best else outcome]
 
 
 def load_data(plan: Plan, terminal: SweepTerminal) -> list[Dataset]:
@@ -182,14 +183,12 @@ def given_back(trials: Sequence[FrozenTrial], run: StudyRun | None) -> None:
 
 def announce(plan: Plan, study: Study, places: int, terminal: SweepTerminal) -> None:
     """What will be searched, how, where."""
-    from jointdec.sweeping.study import repeated
+    from jointdec.sweeping.study import ended
 
-    settings, trials = plan.settings, study.get_trials(deepcopy=False)
-    ended = sum(trial.state.is_finished() for trial in trials) - len(repeated(trials))
-    goals = zip(settings.objective, settings.direction, strict=True)
+    settings, before = plan.settings, len(ended(study.get_trials(deepcopy=False)))
     facts = {
-        "study": f"{plan.name}, {places} trials" + (f", {ended} of them ended before" if ended else ""),
-        "objective": ", ".join(f"{direction} {name}" for name, direction in goals),
+        "study": f"{plan.name}, {places} trials" + (f", {before} of them ended before" if before else ""),
+        "objective": settings.goals,
         "space": ", ".join(f"{dimension.key}={dimension.text}" for dimension in plan.space),
         "search": f"{settings.sampler}, pruner {settings.pruner}, worker processes {settings.workers}",
     }
@@ -208,7 +207,7 @@ def run_workers(  # noqa: PLR0913, PLR0917 (the study, and whom to tell)
     """Work until no trial is left or somebody asks to stop: finished, interrupted, failed or bad_input."""
     from jointdec.interrupt import StopRequest
     from jointdec.sweeping.best import best_trials
-    from jointdec.sweeping.study import repeated
+    from jointdec.sweeping.study import ended
     from jointdec.sweeping.supervisor import Supervisor
     from jointdec.sweeping.worker import Work
 
@@ -217,8 +216,7 @@ def run_workers(  # noqa: PLR0913, PLR0917 (the study, and whom to tell)
     with terminal.trials(places) as show, StopRequest(message) as stop:
 
         def glance() -> None:
-            trials = study.get_trials(deepcopy=False)
-            show(trials, best_trials(study, 1), repeated(trials))
+            show(ended(study.get_trials(deepcopy=False)), best_trials(study, 1))
 
         end = partial(given_back, run=run)
         return Supervisor(work, study, storage, stop, glance, terminal.note, end).run()
@@ -234,7 +232,9 @@ def farewell(
     facts = {"outcome": outcome, "files": str(plan.folder.absolute())}
     if best:
         terminal.best(best, plan.settings.objective)
-        facts["run the best"] = run_command(plan.fixed, best[0].params)
+        facts["run the best" if len(plan.settings.objective) == 1 else "run one end"] = run_command(
+            plan.fixed, best[0].params
+        )
         facts["or"] = f"python -m jointdec.run --config-dir {plan.folder} +experiment=best"
     facts["page"] = str(plan.folder.absolute() / "study.html")
     if run:

@@ -37,6 +37,18 @@ def molecules(make_config):
     return load(make_config("data=molecules").data)
 
 
+SMILES = ["C", "CC", "CCO", "C=O", "N#C", "c1ccccc1", "CN", "CF", "OCCO", "C1CC1", "CC(C)C", "C#CCN", "NC=O", "CCCCO"]
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """The working folder of a user with 14 molecules in molecules.smi, and no tracking store yet."""
+    (tmp_path / "molecules.smi").write_text("\n".join(SMILES))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    return tmp_path
+
+
 @pytest.fixture(scope="session")
 def make_dataset(molecules):
     """A data set of the first molecules of each split."""

@@ -14,16 +14,7 @@ from hydra import compose, initialize_config_dir
 
 from jointdec.config import conf_folder, parse
 
-SMILES = ["C", "CC", "CCO", "C=O", "N#C", "c1ccccc1", "CN", "CF", "OCCO", "C1CC1", "CC(C)C", "C#CCN", "NC=O", "CCCCO"]
 TINY = ["training.epochs=2", "training.batch_size=6", "data.path=molecules.smi"]
-
-
-@pytest.fixture
-def folder(tmp_path, monkeypatch):
-    (tmp_path / "molecules.smi").write_text("\n".join(SMILES))
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    return tmp_path
 
 
 def train(folder, *overrides):
@@ -114,7 +105,9 @@ def test_a_run_leaves_its_evidence_in_mlflow(folder):
 
 @pytest.mark.slow
 def test_skipped_molecules_are_counted_and_shown(folder, capsys):
-    (folder / "molecules.smi").write_text("\n".join([*SMILES, "CCCCCCCCCC", "C[Si]", "not one"]))
+    (folder / "molecules.smi").write_text(
+        "\n".join([(folder / "molecules.smi").read_text(), "CCCCCCCCCC", "C[Si]", "not one"])
+    )
     train(folder, *TINY, "tracking=none", "model.tower=[8]", "training.epochs=1")
     out = capsys.readouterr().out
     assert "skipped 3 records" in out

@@ -13,17 +13,8 @@ import pytest
 
 from jointdec.sweep import main
 
-SMILES = ["C", "CC", "CCO", "C=O", "N#C", "c1ccccc1", "CN", "CF", "OCCO", "C1CC1", "CC(C)C", "C#CCN", "NC=O", "CCCCO"]
 TINY = ["loss=split", "model.tower=[8]", "training.epochs=3", "training.batch_size=6", "data.path=molecules.smi"]
 LONG = ["training.epochs=100000", "sweep.pruner=none"]
-
-
-@pytest.fixture
-def folder(tmp_path, monkeypatch):
-    (tmp_path / "molecules.smi").write_text("\n".join(SMILES))
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    return tmp_path
 
 
 def start(folder, *overrides):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import warnings
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import matplotlib as mpl
@@ -14,6 +15,7 @@ import matplotlib.pyplot as plt
 import optuna.visualization as interactive
 import optuna.visualization.matplotlib as pictures
 import plotly.io
+from matplotlib.ticker import NullFormatter
 from optuna.exceptions import ExperimentalWarning
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
@@ -30,15 +32,16 @@ class Plot(NamedTuple):
     arguments: dict[str, Any]
 
 
-def draw(study: Study, objectives: Sequence[str], save: Callable[[str, Any], None]) -> None:
-    """Draw the pictures; ``save(name, figure)`` is called with each, which is closed then."""
+def draw(study: Study, objectives: Sequence[str], folder: Path) -> None:
+    """Draw the pictures into a folder."""
     with _quiet():
         for plot in plots(study, objectives):
             axes = getattr(pictures, plot.function)(study, **plot.arguments)
             figure = (axes.flat[0] if hasattr(axes, "flat") else axes).figure
-            figure.set_dpi(PICTURE_DPI)
-            figure.suptitle("")
-            save(plot.name, figure)
+            for part in figure.axes:
+                if part.get_xscale() == "log":
+                    part.xaxis.set_minor_formatter(NullFormatter())  # they would lie over each other
+            figure.savefig(folder / f"{plot.name}.png", dpi=PICTURE_DPI, bbox_inches="tight")
             plt.close(figure)
 
 

@@ -47,15 +47,13 @@ class TrialsBar:
         self._terminal, self._progress, self._task = terminal, progress, task
         self._told: set[int] | None = None
 
-    def __call__(self, trials: Sequence[FrozenTrial], best: Sequence[FrozenTrial], repeated: set[int]) -> None:
+    def __call__(self, ended: Sequence[FrozenTrial], best: Sequence[FrozenTrial]) -> None:
         """Move the bar, and say what is new.
 
         Args:
-            trials: all of the study.
+            ended: the trials that are over for good.
             best: the best one, or the front.
-            repeated: numbers of those that did not end and whose place was made again.
         """
-        ended = [trial for trial in trials if trial.state.is_finished() and trial.number not in repeated]
         counts = {state: sum(trial.state == state for trial in ended) for state in TrialState}
         text = f"{_best(best)}  pruned {counts[TrialState.PRUNED]}  failed {counts[TrialState.FAIL]}"
         self._progress.update(self._task, completed=len(ended), description=text)

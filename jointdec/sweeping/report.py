@@ -30,7 +30,7 @@ def report(plan: Plan, study: Study, outcome: str, run: StudyRun | None) -> list
         plan: the study.
         study: as the storage has it now.
         outcome: finished, interrupted, failed or bad_input.
-        run: the study's run in MLflow, which ends here unless another machine still works on the study.
+        run: the study's run in MLflow, if there is one.
 
     Returns:
         The best trials, the best first; of several objectives the front.
@@ -50,10 +50,10 @@ def report(plan: Plan, study: Study, outcome: str, run: StudyRun | None) -> list
         (folder / "experiment/best.yaml").write_text(file, encoding="utf-8")
     text = _text(plan, counts, top)
     (folder / "figures").mkdir(exist_ok=True)
-    draw(study, objectives, lambda name, figure: figure.savefig(folder / f"figures/{name}.png"))
+    draw(study, objectives, folder / "figures")
     (folder / "study.html").write_text(page(study, objectives, text), encoding="utf-8")
     if run:
-        _record(run, folder, outcome, counts, best, objectives, text)
+        _record(run, folder, counts, best, objectives, text)
     return best
 
 
@@ -92,22 +92,21 @@ def _write_table(file: Path, trials: Sequence[FrozenTrial], objectives: Sequence
 
 
 def _text(plan: Plan, counts: dict[str, int], top: Sequence[dict[str, Any]]) -> str:
-    goals = zip(plan.settings.objective, plan.settings.direction, strict=True)
     lines = [
-        f"Objective: {', '.join(f'{direction} {name}' for name, direction in goals)}.",
+        f"Objective: {plan.settings.goals}.",
         *(f"Searched: {dimension.key}={dimension.text}" for dimension in plan.space),
         "Trials: " + ", ".join(f"{count} {state}" for state, count in counts.items() if count) + ".",
     ]
     if top:
         values = ", ".join(f"{name} {value:.5g}" for name, value in top[0]["values"].items())
-        lines += [f"Best: trial {top[0]['trial']}, {values}:", top[0]["command"]]
+        word = "Best" if len(plan.settings.objective) == 1 else "One end of the front"
+        lines += [f"{word}: trial {top[0]['trial']}, {values}:", top[0]["command"]]
     return "\n".join(lines)
 
 
 def _record(  # noqa: PLR0913, PLR0917 (what the report is made of)
     run: StudyRun,
     folder: Path,
-    outcome: str,
     counts: dict[str, int],
     best: Sequence[FrozenTrial],
     objectives: Sequence[str],

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 from jointdec.config import Limits, did_you_mean, typed
 from jointdec.errors import UserError
+from jointdec.reporting.summary import HIGHER_IS_BETTER
 
 EPOCH_METRICS = (
     *(f"train/{name}" for name in ("loss", "nodes", "edges")),
@@ -14,7 +15,7 @@ EPOCH_METRICS = (
     "time/ms_per_step",
 )
 FINAL_METRICS = tuple(f"generate/{name}" for name in ("validity", "uniqueness", "novelty", "connected"))
-LARGER_IS_BETTER = ("val/node_accuracy", "val/edge_accuracy", "val/exact", *FINAL_METRICS)
+LARGER_IS_BETTER = (*(f"val/{name}" for name in HIGHER_IS_BETTER), *FINAL_METRICS)
 WEIGHTED = ("train/loss", "val/loss")
 SCALARS_ALLOWED = ("objective", "direction", "penalty")  # of the keys that hold lists
 
@@ -32,6 +33,11 @@ class SweepConfig:
     sampler: Annotated[str, Limits(one_of=("tpe", "random", "grid"))]
     pruner: Annotated[str, Limits(one_of=("auto", "hyperband", "median", "none"))]
     penalty: list[float]
+
+    @property
+    def goals(self) -> str:
+        """Directions and objectives in words."""
+        return ", ".join(f"{to} {name}" for to, name in zip(self.direction, self.objective, strict=True))
 
 
 def parse_settings(values: dict[str, Any]) -> SweepConfig:

@@ -90,7 +90,9 @@ def make_space(searched: Sequence[Override], configure: Configure) -> Space:
         UserError: nothing is searched; a key does not exist; an interval is empty, or logarithmic and reaches 0.
     """
     if not searched:
-        raise UserError(f"There is nothing to search: add +search=loss_weights, or KEY=... with {SYNTAX}.")
+        raise UserError(
+            f'There is nothing to search: add +search=loss_weights, or "KEY=...", in quotes, with {SYNTAX}.'
+        )
     keys = [override.key_or_group for override in searched]
     if elsewhere := [key for key in keys if key.split(".")[0] == "tracking"]:
         raise UserError(f"{elsewhere[0]}: where trials are recorded cannot be searched.")

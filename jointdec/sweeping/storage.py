@@ -16,7 +16,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from jointdec.errors import UserError
 from jointdec.tracking.database import database_problem, file_lock
-from jointdec.tracking.uri import hide_credentials, scheme_of
+from jointdec.tracking.uri import hide_credentials, in_brief, scheme_of
 
 LOCK = zlib.crc32(b"jointdec.sweep")  # of PostgreSQL's advisory locks
 
@@ -93,8 +93,7 @@ def dashboard_command(uri: str) -> str:
 
 
 def _cannot_use(uri: str, reason: str) -> UserError:
-    first = hide_credentials((reason.splitlines() or ["no reason given"])[0]).rstrip(".")
     return UserError(
-        f"The storage {hide_credentials(uri)} cannot be used ({first}): start or mend it, or name another with "
-        "sweep.storage=postgresql://user:password@host/database, or without one keep the study in a file."
+        f"The storage {hide_credentials(uri)} cannot be used ({in_brief(reason)}): start or mend it, or name another "
+        "with sweep.storage=postgresql://user:password@host/database, or without one keep the study in a file."
     )

@@ -116,9 +116,8 @@ def add_places(study: Study, settings: SweepConfig, space: Space) -> int:
 
 def take(study: Study, storage: BaseStorage) -> tuple[Trial, int] | None:
     """A place of one's own and the storage's id of it, or None if there is none left."""
-    study_id = storage.get_study_id_from_name(study.study_name)
     for waiting in study.get_trials(deepcopy=False, states=(TrialState.WAITING,)):
-        trial_id = storage.get_trial_id_from_study_id_trial_number(study_id, waiting.number)
+        trial_id = _storage_id(study, storage, waiting)
         try:
             if storage.set_trial_state_values(trial_id, TrialState.RUNNING):
                 return Trial(study, trial_id), trial_id
@@ -127,7 +126,7 @@ def take(study: Study, storage: BaseStorage) -> tuple[Trial, int] | None:
     return None
 
 
-def give_back(study: Study, storage: BaseStorage, trial: FrozenTrial, cause: str, died: bool) -> bool:
+def give_back(study: Study, storage: BaseStorage, trial: FrozenTrial, cause: str, died: bool) -> None:
     """End a trial that was begun and not ended, and make a place for it again.
 
     Args:
@@ -136,12 +135,8 @@ def give_back(study: Study, storage: BaseStorage, trial: FrozenTrial, cause: str
         trial: the trial.
         cause: why it did not end.
         died: whether its worker died of it, perhaps; then it is repeated only so often.
-
-    Returns:
-        Whether it is repeated.
     """
-    study_id = storage.get_study_id_from_name(study.study_name)
-    trial_id = storage.get_trial_id_from_study_id_trial_number(study_id, trial.number)
+    trial_id = _storage_id(study, storage, trial)
     deaths = int(trial.user_attrs.get(DEATHS, 0)) + died
     again = deaths <= MAX_DEATHS
     try:
@@ -149,10 +144,9 @@ def give_back(study: Study, storage: BaseStorage, trial: FrozenTrial, cause: str
             storage.set_trial_user_attr(trial_id, key, value)
         storage.set_trial_state_values(trial_id, TrialState.FAIL)
     except UpdateFinishedTrialError:
-        return False  # somebody else was quicker
+        return  # somebody else was quicker
     if again:
         _make_place_again(study, storage.get_trial(trial_id))
-    return again
 
 
 def give_back_dead(study: Study, storage: BaseStorage, cause: str, died: bool) -> list[FrozenTrial]:
@@ -160,16 +154,21 @@ def give_back_dead(study: Study, storage: BaseStorage, cause: str, died: bool) -
 
     A worker on another machine is gone when it has given no sign of life for GRACE_SECONDS.
     """
-    running = study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
-    dead = [trial for trial in running if _is_gone(trial)]
+    dead = [trial for trial in running(study) if _is_gone(trial)]
     for trial in dead:
         give_back(study, storage, trial, cause, died)
     return dead
 
 
-def is_running(study: Study) -> bool:
-    """Whether a trial is, here or elsewhere."""
-    return bool(study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)))
+def running(study: Study) -> list[FrozenTrial]:
+    """The trials that are, here or elsewhere."""
+    return study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
+
+
+def ended(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
+    """The trials that are over for good: complete, pruned or failed, and not repeated."""
+    again = repeated(trials)
+    return [trial for trial in trials if trial.state.is_finished() and trial.number not in again]
 
 
 def make_lost_places_again(study: Study) -> None:
@@ -184,6 +183,11 @@ def make_lost_places_again(study: Study) -> None:
 def repeated(trials: Sequence[FrozenTrial]) -> set[int]:
     """Numbers of the trials that did not end and whose place was made again."""
     return {trial.user_attrs[REPEATS] for trial in trials if REPEATS in trial.user_attrs}
+
+
+def _storage_id(study: Study, storage: BaseStorage, trial: FrozenTrial) -> int:
+    study_id = storage.get_study_id_from_name(study.study_name)
+    return storage.get_trial_id_from_study_id_trial_number(study_id, trial.number)
 
 
 def _make_place_again(study: Study, trial: FrozenTrial) -> None:

@@ -15,9 +15,10 @@ from optuna.storages import BaseStorage
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
+from jointdec.command import BAD_INPUT
 from jointdec.interrupt import StopRequest
-from jointdec.sweeping.study import GRACE_SECONDS, SIGN_SECONDS, WORKER, give_back_dead, repeated
-from jointdec.sweeping.worker import BAD_INPUT, INTERRUPTED, SIGNALS, Share, Work, run_worker
+from jointdec.sweeping.study import GRACE_SECONDS, SIGN_SECONDS, WORKER, ended, give_back_dead, repeated, running
+from jointdec.sweeping.worker import INTERRUPTED, SIGNALS, Share, Work, run_worker
 from jointdec.tracking.identity import HOST, PID, host
 
 GLANCE_SECONDS = 0.3  # between two looks at the workers
@@ -105,20 +106,17 @@ class Supervisor:
                 if now - looked > SIGN_SECONDS:
                     looked = now
                     self._give_back_dead("its worker gives no sign of life")
-                if not self._workers and (passed_on or now - busy > PATIENCE_FOR_OTHERS or not self._running()):
+                if not self._workers and (passed_on or now - busy > PATIENCE_FOR_OTHERS or not running(self._study)):
                     break
                 time.sleep(GLANCE_SECONDS)
         finally:
             self._end_at_once()
         return "interrupted" if self._stop.made and outcome == "finished" else outcome
 
-    def _running(self) -> list[FrozenTrial]:
-        return self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
-
     def _start_workers(self) -> None:
         """As many as there are places for, beside the workers that have not taken one yet."""
         waiting = len(self._study.get_trials(deepcopy=False, states=(TrialState.WAITING,)))
-        owners = [trial.user_attrs.get(WORKER, {}) for trial in self._running()]
+        owners = [trial.user_attrs.get(WORKER, {}) for trial in running(self._study)]
         busy = {owner[PID] for owner in owners if owner.get(HOST) == host()}
         idle = sum(str(worker.pid) not in busy for worker in self._workers)
         for _ in range(min(len(self._free), waiting - idle)):
@@ -153,10 +151,9 @@ class Supervisor:
         how = f"by signal {signal.Signals(-code).name}" if code < 0 else f"with exit code {code}"
         dead = self._give_back_dead(f"its worker died {how}", died=not self._stop.made)
         trials = self._study.get_trials(deepcopy=False)
-        again = repeated(trials)
-        ended = sum(trial.state.is_finished() and trial.number not in again for trial in trials)
-        self._deaths = self._deaths + 1 if ended == self._ended else 1
-        self._ended = ended
+        again, count = repeated(trials), len(ended(trials))
+        self._deaths = self._deaths + 1 if count == self._ended else 1
+        self._ended = count
         told = ", ".join(f"trial {t.number} {'is run again' if t.number in again else 'failed twice'}" for t in dead)
         self._note(f"worker died  process {pid}, {how}; {told or 'it had no trial'}")
         if self._deaths < HOPELESS:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from threading import Event, Thread
 from typing import TYPE_CHECKING
 
+from jointdec.command import BAD_INPUT, EXIT_CODES
 from jointdec.errors import UserError
 from jointdec.sweeping.plan import Plan
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from jointdec.interrupt import StopRequest
     from jointdec.tracking import Parent
 
-BAD_INPUT, INTERRUPTED = 2, 130
+INTERRUPTED = EXIT_CODES["interrupted"]
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 

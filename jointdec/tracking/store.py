@@ -23,7 +23,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from jointdec.errors import UserError
 from jointdec.tracking.database import ANSWER_SECONDS, database_problem, file_lock
-from jointdec.tracking.uri import SERVERS, hide_credentials, scheme_of, sqlite_path
+from jointdec.tracking.uri import SERVERS, hide_credentials, in_brief, scheme_of, sqlite_path
 
 
 def open_store(uri: str, experiment: str) -> tuple[MlflowClient, str]:
@@ -137,8 +137,7 @@ def _is_mlflow_s(uri: str) -> bool:
 
 
 def _cannot_use(uri: str, reason: str) -> UserError:
-    first = hide_credentials((reason.splitlines() or ["no reason given"])[0]).rstrip(".")
     return UserError(
-        f"The tracking store {hide_credentials(uri)} cannot be used ({first}): start or mend it, name "
+        f"The tracking store {hide_credentials(uri)} cannot be used ({in_brief(reason)}): start or mend it, name "
         "another with tracking.uri or the variable MLFLOW_TRACKING_URI, or record nothing with tracking=none."
     )

@@ -55,6 +55,11 @@ def hide_credentials(text: str) -> str:
     return re.sub(r"\?\S+=\S*", "?***", re.sub(r"://\S*@", "://***@", text))
 
 
+def in_brief(reason: str) -> str:
+    """The first line of what a library says, to stand in a sentence; without credentials."""
+    return hide_credentials((reason.splitlines() or ["no reason given"])[0]).rstrip(".")
+
+
 def _absolute_sqlite(origin: str, uri: str) -> str:
     prefix, _, rest = uri.partition("://")
     path, mark, query = rest.partition("?")

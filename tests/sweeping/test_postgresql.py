@@ -13,7 +13,6 @@ from pathlib import Path
 import pytest
 
 TINY = ["loss=split", "model.tower=[8]", "training.epochs=3", "training.batch_size=6", "data.path=molecules.smi"]
-SMILES = ["C", "CC", "CCO", "C=O", "N#C", "c1ccccc1", "CN", "CF", "OCCO", "C1CC1", "CC(C)C", "C#CCN", "NC=O", "CCCCO"]
 BINARIES = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
 
 pytestmark = [
@@ -46,12 +45,6 @@ def server(tmp_path_factory):
         yield f"postgresql://me@127.0.0.1:{port}/postgres"
     finally:
         subprocess.run([*control, "-m", "fast", "stop"], check=True, capture_output=True)
-
-
-@pytest.fixture
-def folder(tmp_path):
-    (tmp_path / "molecules.smi").write_text("\n".join(SMILES))
-    return tmp_path
 
 
 def start(folder, server, *overrides):

@@ -16,15 +16,12 @@ from jointdec.sweeping.storage import open_storage
 from jointdec.sweeping.study import add_places, define, load_study, make_pruner, open_study, take
 from jointdec.sweeping.trial import Trials, tell
 
-SMILES = ["C", "CC", "CCO", "C=O", "N#C", "c1ccccc1", "CN", "CF", "OCCO", "C1CC1", "CC(C)C", "C#CCN", "NC=O", "CCCCO"]
 TINY = ["loss=split", "tracking=none", "model.tower=[8]", "training.epochs=4", "training.batch_size=6"]
 
 
 @pytest.fixture
-def run_trials(tmp_path, monkeypatch):
+def run_trials(folder):
     """Runs all trials of a study; the study, and what it was told of each."""
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "molecules.smi").write_text("\n".join(SMILES))
 
     def run(*overrides, stop=None):
         plan = make_plan([*TINY, "data.path=molecules.smi", "sweep.name=s", *overrides])
