@@ -10,12 +10,13 @@ from typing import NoReturn
 import jointdec.run
 from jointdec.command import command
 from jointdec.config import Config
+from jointdec.interrupt import StopRequest
 from jointdec.reporting.terminal import Terminal
 from jointdec.tracking import Tracker
 from jointdec.training.loop import Loop
 
 
-def first_step(config: Config, training: Loop, tracker: Tracker, terminal: Terminal) -> NoReturn:
+def first_step(config: Config, training: Loop, tracker: Tracker, terminal: Terminal, stop: StopRequest) -> NoReturn:
     """Stand in for `jointdec.run.run_epochs`."""
     training.run_steps(epoch=0, first=0, stop=1)
     print("FINISHED", flush=True)

@@ -11,6 +11,7 @@ from typing import Any
 import tensorflow as tf
 from problem import Contender, Problem, Round
 
+from jointdec.interrupt import StopRequest
 from jointdec.losses.formulation import make_formulation
 from jointdec.reporting.terminal import Terminal
 from jointdec.run import run_epochs
@@ -67,7 +68,7 @@ def loop(problem: Problem) -> Contender:
         assert store  # it lives as long as this function
         with open_tracker(config, folder, []) as tracker:
             start = time.perf_counter()
-            results = run_epochs(whole if number else one, training, tracker, Terminal()).results
+            results = run_epochs(whole if number else one, training, tracker, Terminal(), StopRequest()).results
             tracker.finish("finished")
             seconds = time.perf_counter() - start
         return Round(1000 * seconds / (len(results) * problem.steps), results[0].train["loss"])
