@@ -193,7 +193,7 @@ def replay_run(recorded: Recorded, config: Config, dataset: Dataset, terminal: T
     if not (recorded.artifacts / "curves.npz").is_file():
         raise UserError(f"Run {recorded.run_id} has no artifact curves.npz to compare with: it did not end by itself.")
     from jointdec.interrupt import StopRequest
-    from jointdec.reporting.curve_arrays import largest_difference, save_curves
+    from jointdec.reporting.curve_arrays import largest_difference, repeatable, save_curves
     from jointdec.run import run_epochs
     from jointdec.tracking.tracker import Untracked
     from jointdec.training.state import read_arrays
@@ -204,14 +204,14 @@ def replay_run(recorded: Recorded, config: Config, dataset: Dataset, terminal: T
         accelerators = start_backend(config)
         from jointdec.losses.formulation import make_formulation
         from jointdec.training import make_training
-    then = read_arrays(recorded.artifacts / "curves.npz")
+    then = repeatable(read_arrays(recorded.artifacts / "curves.npz"))
     epochs = replace(config, training=replace(config.training, epochs=len(then["epoch"])))
     with terminal.waiting("compiling"):
         training = make_training(epochs, make_formulation(epochs), dataset)
     with StopRequest() as stop:
         results = run_epochs(epochs, training, Untracked(), terminal, stop).results
     save_curves(results, recorded.artifacts / "again.npz")
-    difference = largest_difference(then, read_arrays(recorded.artifacts / "again.npz"))
+    difference = largest_difference(then, repeatable(read_arrays(recorded.artifacts / "again.npz")))
     numbers = sum(values.size for values in then.values())
     if difference is None:
         terminal.note(f"equal        all {numbers:,} numbers of the curves, to the last bit")

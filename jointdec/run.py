@@ -211,13 +211,15 @@ def judge_molecules(
     import numpy as np
 
     from jointdec.metrics.reconstruction import decode
-    from jointdec.reporting.decoded import decoded_figure, generated_figure
+    from jointdec.reporting.decoded import decoded_figure, generated_figure, save_decoded
 
     test = dataset.test
     decoded = decode(**formulation.logits(test.features[:SHOWN]))
     true = test.nodes[:SHOWN].astype(np.uint8), test.edges[:SHOWN].astype(np.uint8)
-    figure = decoded_figure(test.smiles[:SHOWN], true, decoded, "Test molecules and their decoding")
+    figure = decoded_figure(test.smiles[:SHOWN], true, {"decoded": decoded}, "Test molecules and their decoding")
     _keep(figure, "decoded", folder, tracker)
+    save_decoded(test.smiles[:SHOWN], true, decoded, folder / "decoded.npz")
+    tracker.log_artifact(folder / "decoded.npz")
 
     generated = generate(formulation, dataset, seed)
     _keep(generated_figure(generated.counts, f"From {GENERATED:,} draws"), "generated", folder, tracker)

@@ -2,12 +2,12 @@
 
 The tracking store keeps neither layers' norms nor infinities, and is slow to read; this is for programs. Arrays:
 ``step`` (steps,) with ``step/loss|nodes|edges|grad_norm`` and ``layer/NAME``, the gradient's 2-norm of that layer;
-``epoch`` (epochs,) with ``train/…`` and ``val/…``.
+``epoch`` (epochs,) with ``train/…``, ``val/…`` and ``seconds``, the wall time of the epoch's training steps.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,8 @@ import numpy as np
 import numpy.typing as npt
 
 from jointdec.training.result import EpochResult
+
+SECONDS = "seconds"
 
 
 def save_curves(results: Sequence[EpochResult], file: Path) -> None:
@@ -27,7 +29,13 @@ def save_curves(results: Sequence[EpochResult], file: Path) -> None:
     for field in ("train", "val"):
         for name in getattr(results[0], field):
             arrays[f"{field}/{name}"] = np.array([getattr(result, field)[name] for result in results])
+    arrays[SECONDS] = np.array([result.seconds for result in results])
     np.savez_compressed(file, **arrays)  # type: ignore[arg-type]  # for NumPy's stub they might be allow_pickle
+
+
+def repeatable(arrays: Mapping[str, npt.NDArray[Any]]) -> dict[str, npt.NDArray[Any]]:
+    """What the same run gives again: all but its times."""
+    return {name: values for name, values in arrays.items() if name != SECONDS}
 
 
 def largest_difference(then: dict[str, npt.NDArray[Any]], now: dict[str, npt.NDArray[Any]]) -> str | None:

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from io import BytesIO
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -55,19 +56,33 @@ class _Wrong:
     pairs: npt.NDArray[np.bool_]
 
 
-def decoded_figure(smiles: Sequence[str], true: Graphs, decoded: Graphs, title: str) -> Figure:
-    """Draw true molecules, each with its decoding below; where the two differ is shaded in both.
+def decoded_figure(smiles: Sequence[str], true: Graphs, decodings: Mapping[str, Graphs], title: str) -> Figure:
+    """Draw true molecules, each with its decodings below; where they differ from it is shaded.
+
+    With one decoding the difference is shaded in the true molecule, too.
 
     Args:
         smiles: the true molecules, as `Split.smiles` has them: their atoms are in the order of the labels.
         true: labels of the true molecules, (n, 9) and (n, 9, 9).
-        decoded: labels that the decoder chose, as `decode` gives them.
+        decodings: name -> labels that a decoder chose, as `decode` gives them.
         title: what stands above.
 
     Returns:
         A figure, four molecules wide, at 150 dots per inch; ``figure.savefig(path)`` writes it.
     """
-    return _sheet([_pair(*each) for each in zip(smiles, *true, *decoded, strict=True)], title)
+    cells = []
+    for row, text in enumerate(smiles):
+        graphs = {name: (nodes[row], edges[row]) for name, (nodes, edges) in decodings.items()}
+        cells.append(_column(text, (true[0][row], true[1][row]), graphs))
+    return _sheet(cells, title)
+
+
+def save_decoded(smiles: Sequence[str], true: Graphs, decoded: Graphs, file: Path) -> None:
+    """Keep what `decoded_figure` draws, for a picture of several runs: arrays smiles, true/… and decoded/nodes|edges."""
+    arrays = {"smiles": np.array(smiles, dtype=str)}
+    for name, (nodes, edges) in {"true": true, "decoded": decoded}.items():
+        arrays |= {f"{name}/nodes": nodes, f"{name}/edges": edges}
+    np.savez_compressed(file, **arrays)  # type: ignore[arg-type]  # for NumPy's stub they might be allow_pickle
 
 
 def generated_figure(counts: Mapping[str, int], title: str) -> Figure:
@@ -87,14 +102,17 @@ def generated_figure(counts: Mapping[str, int], title: str) -> Figure:
     )
 
 
-def _pair(smiles: str, true_nodes: Labels, true_edges: Labels, nodes: Labels, edges: Labels) -> list[_Panel]:
-    true, decoded = _from_smiles(smiles), to_molecule(nodes, edges)
-    _lay_out_like(true, decoded, np.flatnonzero(nodes != NONE))
-    wrong = _Wrong(true_nodes != nodes, np.triu(true_edges != edges, k=1))
-    return [
-        _Panel(true, f"true: {smiles}", *_shaded(true, true_nodes, wrong)),
-        _Panel(decoded, "decoded: " + _verdict(nodes, edges, wrong), *_shaded(decoded, nodes, wrong)),
-    ]
+def _column(smiles: str, true_graph: Graphs, decodings: Mapping[str, Graphs]) -> list[_Panel]:
+    """The true molecule and its decodings, from top to bottom."""
+    true = _from_smiles(smiles)
+    panels = []
+    for name, (nodes, edges) in decodings.items():
+        decoded = to_molecule(nodes, edges)
+        _lay_out_like(true, decoded, np.flatnonzero(nodes != NONE))
+        wrong = _Wrong(true_graph[0] != nodes, np.triu(true_graph[1] != edges, k=1))
+        panels.append(_Panel(decoded, f"{name}: {_verdict(nodes, edges, wrong)}", *_shaded(decoded, nodes, wrong)))
+    shaded = _shaded(true, true_graph[0], wrong) if len(panels) == 1 else ((), ())
+    return [_Panel(true, f"true: {smiles}", *shaded), *panels]
 
 
 def _verdict(nodes: Labels, edges: Labels, wrong: _Wrong) -> str:

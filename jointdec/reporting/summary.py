@@ -10,7 +10,12 @@ from typing import Any
 
 from jointdec.training.result import EpochResult
 
-HIGHER_IS_BETTER = ("node_accuracy", "edge_accuracy", "exact")
+ACCURACIES = ("node_accuracy", "edge_accuracy", "exact")
+
+
+def higher_is_better(metric: str) -> bool:
+    """Whether it is a share of what is right: an accuracy of any split, or a figure of merit of generated molecules."""
+    return metric.rpartition("/")[2] in ACCURACIES or metric.startswith("generate/")
 
 
 def write_summary(
@@ -55,7 +60,7 @@ def best_metrics(results: Sequence[EpochResult]) -> dict[str, dict[str, float]]:
     for name in results[0].val if results else ():
         finite = [result for result in results if math.isfinite(result.val[name])]
         if finite:
-            choose = max if name in HIGHER_IS_BETTER else min
+            choose = max if higher_is_better(name) else min
             chosen = choose(finite, key=lambda result: result.val[name])
             best[f"val/{name}"] = {"value": chosen.val[name], "epoch": chosen.epoch}
     return best

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from jointdec.config import Limits, did_you_mean, typed
 from jointdec.errors import UserError
-from jointdec.reporting.summary import HIGHER_IS_BETTER
+from jointdec.reporting.summary import higher_is_better
 
 EPOCH_METRICS = (
     *(f"train/{name}" for name in ("loss", "nodes", "edges")),
@@ -15,7 +15,6 @@ EPOCH_METRICS = (
     "time/ms_per_step",
 )
 FINAL_METRICS = tuple(f"generate/{name}" for name in ("validity", "uniqueness", "novelty", "connected"))
-LARGER_IS_BETTER = (*(f"val/{name}" for name in HIGHER_IS_BETTER), *FINAL_METRICS)
 WEIGHTED = ("train/loss", "val/loss")
 SCALARS_ALLOWED = ("objective", "direction", "penalty")  # of the keys that hold lists
 
@@ -57,7 +56,7 @@ def parse_settings(values: dict[str, Any]) -> SweepConfig:
                 "give one for each."
             )
     settings.direction = settings.direction or [
-        "maximize" if name in LARGER_IS_BETTER else "minimize" for name in settings.objective
+        "maximize" if higher_is_better(name) else "minimize" for name in settings.objective
     ]
     prunable = len(settings.objective) == 1 and settings.objective[0] in EPOCH_METRICS
     if settings.pruner == "auto":

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from matplotlib.image import imread
 
-from jointdec.reporting.decoded import COLUMNS, decoded_figure, generated_figure
+from jointdec.reporting.decoded import COLUMNS, decoded_figure, generated_figure, save_decoded
+from jointdec.training.state import read_arrays
 
 SMILES = ["CCO", "CC#N", "CC(C)=O", "CCN", "C1CC1"]
 CARBON, OXYGEN, NONE = 0, 1, 4
@@ -47,7 +48,7 @@ def test_every_molecule_stands_above_its_decoding_and_what_is_right_is_said():
     wrong_nodes[1, 2] = CARBON
     wrong_edges[1, 1, 2] = wrong_edges[1, 2, 1] = 1
     wrong_edges[2, 1, 3] = wrong_edges[2, 3, 1] = 3
-    figure = decoded_figure(SMILES, (nodes, edges), (wrong_nodes, wrong_edges), "title")
+    figure = decoded_figure(SMILES, (nodes, edges), {"decoded": (wrong_nodes, wrong_edges)}, "title")
     title, *rest = captions(figure)
     assert title == "title"
     assert rest[0::2] == [f"true: {smiles}" for smiles in SMILES]
@@ -63,7 +64,7 @@ def test_every_molecule_stands_above_its_decoding_and_what_is_right_is_said():
 
 def test_an_exact_decoding_looks_like_its_molecule():
     graphs = true_graphs()
-    panels = drawings(decoded_figure(SMILES, graphs, graphs, ""))
+    panels = drawings(decoded_figure(SMILES, graphs, {"decoded": graphs}, ""))
     for true, decoded in zip(panels[0::2], panels[1::2], strict=True):
         np.testing.assert_array_equal(true, decoded)
 
@@ -83,11 +84,33 @@ def test_an_exact_decoding_looks_like_its_molecule():
 def test_every_graph_is_drawn_even_if_it_is_no_molecule(atoms, bond, said):
     nodes, edges = true_graphs()
     off_diagonal = (bond * (1 - np.eye(9))).astype(np.uint8)
-    figure = decoded_figure(
-        SMILES[:1], (nodes[:1], edges[:1]), (atoms[None].astype(np.uint8), off_diagonal[None]), "title"
-    )
+    decoded = {"decoded": (atoms[None].astype(np.uint8), off_diagonal[None])}
+    figure = decoded_figure(SMILES[:1], (nodes[:1], edges[:1]), decoded, "title")
     assert captions(figure)[2].splitlines()[0] == f"decoded: {said}"
     assert ink(figure) > 0
+
+
+def test_several_decodings_stand_below_their_molecule_under_their_names():
+    nodes, edges = true_graphs()
+    wrong = nodes.copy()
+    wrong[0, 2] = CARBON
+    figure = decoded_figure(SMILES[:1], (nodes[:1], edges[:1]), {"a": (nodes, edges), "b": (wrong, edges)}, "")
+    assert [text.splitlines()[0] for text in captions(figure)[1:]] == ["true: CCO", "a: exact", "b: CCC"]
+    true, right, other = drawings(figure)
+    assert shaded(other)
+    assert not shaded(true)
+    assert not shaded(right)
+
+
+def test_what_is_kept_of_a_decoding_comes_back(tmp_path):
+    true = true_graphs()
+    decoded = true[0][::-1], true[1][::-1]
+    save_decoded(SMILES, true, decoded, tmp_path / "decoded.npz")
+    kept = read_arrays(tmp_path / "decoded.npz")
+    assert kept["smiles"].tolist() == SMILES
+    for name, graphs in {"true": true, "decoded": decoded}.items():
+        np.testing.assert_array_equal(kept[f"{name}/nodes"], graphs[0])
+        np.testing.assert_array_equal(kept[f"{name}/edges"], graphs[1])
 
 
 def test_random_graphs_are_all_drawn():
@@ -95,14 +118,14 @@ def test_random_graphs_are_all_drawn():
     nodes, edges = true_graphs()
     pick = np.arange(40) % 5
     decoded = rng.integers(0, 5, (40, 9)).astype(np.uint8), rng.integers(0, 4, (40, 9, 9)).astype(np.uint8)
-    figure = decoded_figure([SMILES[i] for i in pick], (nodes[pick], edges[pick]), decoded, "")
+    figure = decoded_figure([SMILES[i] for i in pick], (nodes[pick], edges[pick]), {"decoded": decoded}, "")
     assert len(drawings(figure)) == 80
 
 
 def test_charges_are_drawn_in_the_true_molecule():
     nodes, edges = np.full((1, 9), NONE, np.uint8), np.zeros((1, 9, 9), np.uint8)
     nodes[0, :2], edges[0, 0, 1], edges[0, 1, 0] = (0, 1), 1, 1
-    figure = decoded_figure(["C[O-]"], (nodes, edges), (nodes, edges), "")
+    figure = decoded_figure(["C[O-]"], (nodes, edges), {"decoded": (nodes, edges)}, "")
     assert captions(figure)[1:] == ["true: C[O-]", "decoded: exact"]
 
 

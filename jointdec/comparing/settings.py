@@ -1,0 +1,109 @@
+"""The keys of ``jointdec.compare``, checked before anything is read."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple, cast
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf
+
+from jointdec.config import TrackingConfig, conf_folder, did_you_mean, typed
+from jointdec.errors import UserError
+
+SCALARS_ALLOWED = ("by", "runs", "metrics", "allow", "molecules")  # of the keys that hold lists
+STORE = ("tracking.uri", "tracking.experiment")
+
+
+class Target(NamedTuple):
+    """A value of a metric of the validation split, as ``val/exact:0.2``."""
+
+    metric: str
+    value: float
+
+
+@dataclass
+class CompareConfig:
+    """The keys of conf/compare/default.yaml."""
+
+    by: list[str]
+    runs: list[str]
+    multirun: str | None
+    filter: str
+    baseline: str | None
+    metrics: list[str]
+    target: str | None
+    allow: list[str]
+    molecules: list[str]
+    output: str | None
+
+    @property
+    def goal(self) -> Target | None:
+        """``target`` taken apart.
+
+        Raises:
+            UserError: it is not METRIC:VALUE with a metric of the validation split.
+        """
+        if self.target is None:
+            return None
+        metric, _, value = self.target.partition(":")
+        try:
+            number = float(value)
+        except ValueError:
+            number = None
+        if number is None or not re.fullmatch(r"(val|train)/\w+", metric):
+            raise UserError(
+                f"target is {self.target!r}, but must be a metric that every epoch has and a number, as val/exact:0.2."
+            )
+        return Target(metric, number)
+
+
+class Request(NamedTuple):
+    """What a command line asks for."""
+
+    settings: CompareConfig
+    uri: str | None
+    experiment: str
+
+
+def parse_request(overrides: Sequence[str]) -> Request:
+    """The checked keys.
+
+    Raises:
+        UserError: a key that does not exist, or a value that it cannot have.
+    """
+    values = _load("compare/default.yaml")
+    store = _load("tracking/mlflow.yaml")
+    try:
+        parsed = OverridesParser.create().parse_overrides(list(overrides))
+    except HydraException as error:
+        first = str(error).strip().splitlines()[0].rstrip(".")
+        raise UserError(f"{first}: arguments are KEY=VALUE, see --help; quote what the shell would take.") from error
+    for override in parsed:
+        key, value = override.key_or_group, override.value()
+        if override.is_sweep_override() or override.is_add() or override.is_delete():
+            raise UserError(f"{override.input_line}: give it as KEY=VALUE, and several values as [a,b].")
+        if key in STORE:
+            store[key.partition(".")[2]] = value
+        elif key in values:
+            values[key] = [value] if key in SCALARS_ALLOWED and not isinstance(value, list) else value
+        else:
+            known = [*values, *STORE]
+            raise UserError(f"There is no key {key!r}{did_you_mean(key, known)}; known here: {', '.join(known)}.")
+    values = {k: [str(item) for item in v] if isinstance(v, list) else v for k, v in values.items()}
+    settings: CompareConfig = typed("", CompareConfig, values)
+    tracking: TrackingConfig = typed("tracking", TrackingConfig, store)
+    if settings.runs and settings.multirun:
+        raise UserError("runs and multirun both say which runs to compare: give one of them.")
+    if not settings.by:
+        raise UserError("by is empty: name the configuration keys that make the groups, as by=loss or by=[model,loss].")
+    settings.goal  # noqa: B018 (refuses a target that is none)
+    return Request(settings, tracking.uri, tracking.experiment)
+
+
+def _load(file: str) -> dict[str, Any]:
+    loaded = OmegaConf.to_container(cast(DictConfig, OmegaConf.load(conf_folder() / file)))
+    return cast(dict[str, Any], loaded)

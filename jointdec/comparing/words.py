@@ -1,0 +1,178 @@
+"""Numbers of a comparison in words: how a metric is called, written, and what a difference says."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from jointdec.comparing.comparison import Comparison, Reached
+from jointdec.comparing.groups import REPEATED, Group
+from jointdec.reporting.statistics import Difference, Estimate
+from jointdec.reporting.summary import higher_is_better
+
+SPLITS = {"test": "test", "val": "validation", "train": "training"}
+NAMES = {
+    "loss": "total loss",
+    "nodes": "atoms' loss",
+    "edges": "pairs' loss",
+    "node_accuracy": "atoms right",
+    "edge_accuracy": "pairs right",
+    "exact": "molecules exact",
+    "ms_per_step": "ms/step",
+}
+ENOUGH = 5  # seeds, below which an interval says little
+
+
+def name_of(metric: str) -> str:
+    """As people call it, without its split: ``test/node_accuracy`` is "atoms right"."""
+    kind, _, name = metric.partition("/")
+    return NAMES.get(name, name.replace("_", " ")) if kind in SPLITS or name in NAMES else metric.replace("/", " ")
+
+
+def split_of(metrics: Sequence[str]) -> str:
+    """Where the metrics were taken, in words."""
+    kinds = dict.fromkeys(SPLITS[kind] for metric in metrics if (kind := metric.partition("/")[0]) in SPLITS)
+    return " and ".join(f"{kind} split" for kind in kinds)
+
+
+def value(metric: str, number: float) -> str:
+    """A value of the metric; shares in percent."""
+    if math.isnan(number):
+        return "–"
+    return f"{100 * number:.1f} %" if higher_is_better(metric) else f"{number:.4g}"
+
+
+def estimate(metric: str, found: Estimate) -> str:
+    """A value with its interval, if it has one."""
+    if math.isnan(found.low):
+        return value(metric, found.value)
+    return f"{value(metric, found.value)} [{_bare(metric, found.low)}, {_bare(metric, found.high)}]"
+
+
+def change(metric: str, found: Difference) -> str:
+    """A difference with its interval; of shares in percentage points."""
+    text = _signed(metric, found.mean) + _unit(metric)
+    return text if math.isnan(found.low) else f"{text} [{_signed(metric, found.low)}, {_signed(metric, found.high)}]"
+
+
+def verdict(metric: str, found: Difference) -> str:
+    """Whether a difference is there, in a word or two for a table."""
+    if found.same:
+        return "the same"
+    if math.isnan(found.p):
+        return "one seed"
+    if found.holds:
+        return "better" if (found.mean > 0) == higher_is_better(metric) else "worse"
+    return "not after correction" if found.holds_alone else "no difference shown"
+
+
+def sentences(comparison: Comparison) -> list[str]:
+    """What the comparison found, a plain sentence a result."""
+    first = comparison.baseline.name
+    said = [_about(group, comparison) for group in comparison.groups[1:]]
+    said += [text for group in comparison.groups if (text := fate(group))]
+    said += [_reach(comparison)] if comparison.reached else []
+    if comparison.seeds < 2:
+        said.append("There is one seed only, so no interval can be given and no difference can be called one.")
+    elif comparison.seeds < ENOUGH:
+        said.append(
+            f"There are {comparison.seeds} seeds only: intervals of so few are rough; 5 or more tell something."
+        )
+    if len(comparison.groups) == 1:
+        said.insert(0, f"There is one group only, {first}: nothing to compare it with.")
+    for metric, ids in comparison.excluded.items():
+        said.append(
+            f"{name_of(metric)}: the value of {len(ids)} finished runs is not finite; they are not in its means."
+        )
+    missing = [run for curves in comparison.curves.values() for run in curves.missing]
+    if missing:
+        said.append(
+            f"{_count(len(missing), 'run')} left no curves.npz ({', '.join(missing[:3])}{' …' if len(missing) > 3 else ''}):"
+            " in the tables, but not in the learning curves nor in the times to the target."
+        )
+    return said
+
+
+def fate(group: Group) -> str:
+    """What became of a group's runs that do not count; an empty text if all do."""
+    parts = []
+    if len(group.diverged):
+        steps = sorted(int(step) for step in group.diverged.get("divergence.step", []) if step == step)
+        at = f" (at step {', '.join(map(str, steps[:5]))}{' …' if len(steps) > 5 else ''})" if steps else ""
+        parts.append(f"{len(group.diverged)} of {len(group.all)} runs diverged{at} and are in no mean")
+    for outcome, ids in group.left_out.items():
+        why = "an earlier run of the same configuration and seed" if outcome == REPEATED else outcome
+        parts.append(f"{_count(len(ids), 'run')} left out ({why}: {', '.join(ids[:3])}{' …' if len(ids) > 3 else ''})")
+    return f"{group.name}: {'; '.join(parts)}." if parts else ""
+
+
+def _about(group: Group, comparison: Comparison) -> str:
+    """One group against the baseline: what holds, what is the same, what cannot be told."""
+    names = f"{group.name} and {comparison.baseline.name}"
+    found = {m: one for m in comparison.metrics if (one := comparison.differences.get((group.name, m)))}
+    if not found:
+        return f"{names}: no seed in common, so no paired difference."
+    seeds = _count(max(one.n for one in found.values()), "seed")
+    same = [name_of(metric) for metric, one in found.items() if one.same]
+    if len(same) == len(found):
+        return f"{names}: the same to five digits, {seeds} ({', '.join(same)})."
+    rest = {metric: one for metric, one in found.items() if not one.same}
+    if any(math.isnan(one.p) for one in rest.values()):
+        return f"{names}, one seed: {', '.join(f'{name_of(m)} {change(m, one)}' for m, one in rest.items())}."
+    hold = [_held(group, metric, one) for metric, one in rest.items() if one.holds]
+    alone = [f"{name_of(m)} {change(m, one)}" for m, one in rest.items() if one.holds_alone and not one.holds]
+    none = [_within(metric, one) for metric, one in rest.items() if not one.holds_alone]
+    parts = hold or [f"no difference that {seeds} can show"]
+    parts += [f"{'no other that they can show; ' if hold else ''}95 % within {', '.join(none)}"] if none else []
+    parts += [f"the same to five digits: {', '.join(same)}"] if same else []
+    parts += (
+        [f"not after correction for {len(comparison.differences)} comparisons: {', '.join(alone)}"] if alone else []
+    )
+    return f"{names}: {'; '.join(parts)}."
+
+
+def _held(group: Group, metric: str, one: Difference) -> str:
+    p = f"p {one.corrected:.2g}" if one.corrected >= 0.001 else "p < 0.001"
+    return f"{group.name} has {verdict(metric, one)} {name_of(metric)}, {change(metric, one)}, {p}"
+
+
+def _within(metric: str, one: Difference) -> str:
+    return f"{_signed(metric, one.low)} to {_signed(metric, one.high)}{_unit(metric)} ({name_of(metric)})"
+
+
+def _reach(comparison: Comparison) -> str:
+    assert comparison.target
+    metric, level = comparison.target
+    parts = [f"{name} {reach(found)}" for name, found in comparison.reached.items()]
+    sign = "at least" if higher_is_better(metric) else "at most"
+    return f"{_long(metric)} of {sign} {value(metric, level)} is reached by: " + "; ".join(parts) + "."
+
+
+def reach(found: Reached) -> str:
+    """How fast a target is reached."""
+    if not math.isfinite(found.epochs):
+        return f"{found.count} of {found.total} runs"
+    seconds = f", {found.seconds:.3g} s of training" if math.isfinite(found.seconds) else ""
+    return f"{found.count} of {found.total} runs, in the median after {found.epochs:g} epochs{seconds}"
+
+
+def _long(metric: str) -> str:
+    kind = metric.partition("/")[0]
+    text = f"{SPLITS.get(kind, '')} {name_of(metric)}".strip()
+    return text[0].upper() + text[1:]
+
+
+def _unit(metric: str) -> str:
+    return " points" if higher_is_better(metric) else ""
+
+
+def _bare(metric: str, number: float) -> str:
+    return f"{100 * number:.1f}" if higher_is_better(metric) else f"{number:.4g}"
+
+
+def _signed(metric: str, number: float) -> str:
+    return f"{100 * number:+.2f}" if higher_is_better(metric) else f"{number:+.3g}"
+
+
+def _count(number: int, word: str) -> str:
+    return f"{number:,} {word}{'' if number == 1 else 's'}"
