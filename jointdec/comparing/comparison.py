@@ -27,11 +27,11 @@ class Reached(NamedTuple):
     """How fast the runs of a group reach a target; infinite for half of them or more means that it is not reached.
 
     Attributes:
-        count: runs that do, of ``total`` whose curves are known, those that diverged among them.
+        reaching: runs that do, of ``total`` whose curves are known, those that diverged among them.
         epochs, seconds: medians over all of them, of epochs and of training time without validation and compilation.
     """
 
-    count: int
+    reaching: int
     total: int
     epochs: float
     seconds: float
@@ -124,7 +124,7 @@ def _check_metrics(metrics: Sequence[str], groups: Sequence[Group]) -> None:
         weights = [key for key in ("loss.weights.nodes", "loss.weights.edges") if key in runs]
         if metric.endswith("/loss") and any(runs[key].nunique() > 1 for key in weights):
             raise UserError(
-                f"metrics has {metric}, the weighted sum of both heads' losses, but the runs have different loss.weights: "
+                f"metrics has {metric}, the weighted sum of both heads' losses, but the runs' loss.weights differ: "
                 f"compare {metric.replace('/loss', '/nodes')} and {metric.replace('/loss', '/edges')}."
             )
 
@@ -149,7 +149,8 @@ def _auto_target(baseline: Group, curves: Curves) -> Target | None:
     """What half of the baseline's runs have reached at their end."""
     known = [curves.epochs[run] for run in baseline.runs["run_id"] if run in curves.epochs]
     last = [arrays[AUTO_TARGET][-1] for arrays in known if AUTO_TARGET in arrays]
-    return Target(AUTO_TARGET, float(np.median(last))) if last else None
+    level = float(np.median(last)) if last else 0.0
+    return Target(AUTO_TARGET, level) if level > 0 else None
 
 
 def _reached(curves: Curves, target: Target) -> Reached:

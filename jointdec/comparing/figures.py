@@ -109,9 +109,8 @@ def _learning(comparison: Comparison) -> Plot | None:
     return Plot(
         "learning_curves",
         "Learning curves",
-        f"Line: median over the runs; band: the middle {BAND[1] - BAND[0]} % of them. A cross marks the step at which a run "
-        "diverged; from there on it is in neither. Training losses are means over "
-        "the batches of a two-hundredth of the training.",
+        f"Line: median over the runs; band: the middle {BAND[1] - BAND[0]} % of them. A cross marks the step at which "
+        "a run diverged; from there on it is in neither. Training losses are means over a two-hundredth of the steps.",
         f"Learning curves of {_listed(comparison)} over the optimizer steps. At the end, in the median, {ends}.",
         figure,
     )
@@ -223,7 +222,8 @@ def _pareto(comparison: Comparison) -> Plot | None:
     return Plot(
         "pareto",
         "Atoms against pairs",
-        f"Small: runs; large: the mean of a group. The line joins the groups that no other beats in both: {', '.join(names)}.",
+        "Small: runs; large: the mean of a group. The line joins the groups that no other beats in both: "
+        f"{', '.join(names)}.",
         f"Share of pairs right over share of atoms right. On the front: {', '.join(names)}.",
         figure,
     )
@@ -293,6 +293,8 @@ def _bands(axes: Any, comparison: Comparison, name: str, scale: Callable[[Any, V
         every = max(len(at) // 6, 1)
         axes.plot(at, middle, linewidth=1.5, markersize=4, markevery=((place * every) // 3 % every, every), **looks)
         if len(values) > 1:
+            if scale is set_positive_log and (values > 0).any():
+                low = np.maximum(low, values[values > 0].min())  # a band down to 0 has no place on a log axis
             axes.fill_between(at, low, high, color=looks["color"], alpha=0.18, linewidth=0)
         drawn += [low, high]
         _crosses(axes, curve, group, looks)
@@ -302,8 +304,7 @@ def _bands(axes: Any, comparison: Comparison, name: str, scale: Callable[[Any, V
 
 def _crosses(axes: Any, curve: Curve, group: Group, looks: dict[str, Any]) -> None:  # noqa: ANN401
     """Where runs diverged: at the step, at the height of the group's last finite values."""
-    steps = [float(step) for step in group.diverged.get("divergence.step", []) if step == step]
-    for step in steps:
+    for step in group.divergence_steps:
         before = np.isfinite(curve.values).any(0) & (curve.steps <= step)
         where = np.flatnonzero(before)[-1] if before.any() else int(np.argmax(np.isfinite(curve.values).any(0)))
         height = np.nanmedian(curve.values[:, where])
@@ -333,12 +334,12 @@ def _scale_of(name: str) -> Callable[[Any, Values], None]:
     return loss
 
 
-def _panels(count: int, columns: int, size: tuple[float, float], **shared: bool) -> tuple[Figure, list[Any]]:
+def _panels(count: int, columns: int, size: tuple[float, float], sharey: bool = False) -> tuple[Figure, list[Any]]:
     """A figure with so many panels, and its axes."""
     rows = -(-count // columns)
     figure = Figure(figsize=(size[0] * columns, size[1] * rows + 0.5), layout="constrained")
     FigureCanvasAgg(figure)
-    panels = list(figure.subplots(rows, columns, squeeze=False, **shared).flat)
+    panels = list(figure.subplots(rows, columns, squeeze=False, sharey=sharey).flat)
     for axes in panels[count:]:
         axes.set_visible(False)
     for axes in panels:

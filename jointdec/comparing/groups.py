@@ -40,6 +40,13 @@ class Group:
     left_out: dict[str, list[str]]
 
     @property
+    def divergence_steps(self) -> list[int]:
+        """Where those that diverged did, as far as it was recorded."""
+        if "divergence.step" not in self.diverged:
+            return []
+        return [int(step) for step in self.diverged["divergence.step"].dropna()]
+
+    @property
     def all(self) -> pd.DataFrame:
         """Those that count and those that diverged."""
         return pd.concat([self.runs, self.diverged]) if len(self.diverged) else self.runs
@@ -96,6 +103,8 @@ def _group(name: str, rows: pd.DataFrame, free: Sequence[str]) -> Group:
         left_out[REPEATED] = ended[again]["run_id"].tolist()
     ended = ended[~again]
     diverged = ended["outcome"] == DIVERGED
+    if "divergence.step" in ended:  # a specimen that went NaN failed as it declares, and diverged
+        diverged |= ended["divergence.step"].notna()
     return Group(name, ended[~diverged], ended[diverged], left_out)
 
 
@@ -135,16 +144,17 @@ def _refuse_differences(ended: pd.DataFrame, by: Sequence[str], columns: list[st
         if inside:
             key = inside[0]
             where = ", ".join(map(str, values))
+            more = ",".join([*by, key.removesuffix(".name")])
             raise UserError(
                 f"The runs of {where} are not comparable with each other: they differ in {_found(rows, inside)}. Pick "
-                f"some with filter or multirun, or make groups with by=[{','.join([*by, key.removesuffix('.name')])}], or take them "
-                f"together with allow=[{','.join([*allow, *inside])}]."
+                f"some with filter or multirun, or make groups with by=[{more}], or take them together with "
+                f"allow=[{','.join([*allow, *inside])}]."
             )
     between = [key for key in different if not _is_below(key, by)]
     if between:
         raise UserError(
-            f"The groups are not comparable: besides {', '.join(by)} they differ in {_found(ended, between)}. Pick runs "
-            f"with filter or multirun, or compare them all the same with allow=[{','.join([*allow, *between])}]."
+            f"The groups are not comparable: besides {', '.join(by)} they differ in {_found(ended, between)}. Pick "
+            f"runs with filter or multirun, or compare them all the same with allow=[{','.join([*allow, *between])}]."
         )
 
 

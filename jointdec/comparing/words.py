@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+import pandas as pd
+
 from jointdec.comparing.comparison import Comparison, Reached
 from jointdec.comparing.groups import REPEATED, Group
 from jointdec.reporting.statistics import Difference, Estimate
@@ -20,6 +22,7 @@ NAMES = {
     "exact": "molecules exact",
     "ms_per_step": "ms/step",
 }
+SHOWN = 3  # ids or steps in a sentence
 ENOUGH = 5  # seeds, below which an interval says little
 
 
@@ -38,7 +41,7 @@ def split_of(metrics: Sequence[str]) -> str:
 def value(metric: str, number: float) -> str:
     """A value of the metric; shares in percent."""
     if math.isnan(number):
-        return "–"
+        return "-"
     return f"{100 * number:.1f} %" if higher_is_better(metric) else f"{number:.4g}"
 
 
@@ -66,6 +69,23 @@ def verdict(metric: str, found: Difference) -> str:
     return "not after correction" if found.holds_alone else "no difference shown"
 
 
+def about(comparison: Comparison) -> str:
+    """Which runs these are, on what, how long."""
+    runs = pd.concat([group.all for group in comparison.groups])
+    names, digests = (runs[key].dropna().unique() for key in ("data.name", "data_digest"))
+    budget = [
+        f"{'/'.join(f'{number:g}' for number in sorted(runs[key].dropna().unique()))} {unit}"
+        for key, unit in (("training.epochs", "epochs"), ("training.batch_size", "molecules a batch"))
+        if key in runs
+    ]
+    devices = ", ".join(runs["devices"].dropna().unique())
+    return (
+        f"{_count(len(runs), 'run')} in {_count(len(comparison.groups), 'group')} by {' and '.join(comparison.by)}, held "
+        f"against {comparison.baseline.name}; data {'/'.join(names)} (digest {'/'.join(digests)}); {', '.join(budget)}; "
+        f"on {devices or 'an unknown device'}."
+    )
+
+
 def sentences(comparison: Comparison) -> list[str]:
     """What the comparison found, a plain sentence a result."""
     first = comparison.baseline.name
@@ -87,8 +107,8 @@ def sentences(comparison: Comparison) -> list[str]:
     missing = [run for curves in comparison.curves.values() for run in curves.missing]
     if missing:
         said.append(
-            f"{_count(len(missing), 'run')} left no curves.npz ({', '.join(missing[:3])}{' …' if len(missing) > 3 else ''}):"
-            " in the tables, but not in the learning curves nor in the times to the target."
+            f"{_count(len(missing), 'run')} left no curves.npz ({_some(missing)}): in the tables, but not in the "
+            "learning curves nor in the times to the target."
         )
     return said
 
@@ -97,12 +117,11 @@ def fate(group: Group) -> str:
     """What became of a group's runs that do not count; an empty text if all do."""
     parts = []
     if len(group.diverged):
-        steps = sorted(int(step) for step in group.diverged.get("divergence.step", []) if step == step)
-        at = f" (at step {', '.join(map(str, steps[:5]))}{' …' if len(steps) > 5 else ''})" if steps else ""
-        parts.append(f"{len(group.diverged)} of {len(group.all)} runs diverged{at} and are in no mean")
+        steps = f" (at step {_some(sorted(group.divergence_steps))})" if group.divergence_steps else ""
+        parts.append(f"{len(group.diverged)} of {len(group.all)} runs diverged{steps} and are in no mean")
     for outcome, ids in group.left_out.items():
         why = "an earlier run of the same configuration and seed" if outcome == REPEATED else outcome
-        parts.append(f"{_count(len(ids), 'run')} left out ({why}: {', '.join(ids[:3])}{' …' if len(ids) > 3 else ''})")
+        parts.append(f"{_count(len(ids), 'run')} left out ({why}: {_some(ids)})")
     return f"{group.name}: {'; '.join(parts)}." if parts else ""
 
 
@@ -151,9 +170,11 @@ def _reach(comparison: Comparison) -> str:
 def reach(found: Reached) -> str:
     """How fast a target is reached."""
     if not math.isfinite(found.epochs):
-        return f"{found.count} of {found.total} runs"
+        epochs = f"{found.epochs:g} epoch{'' if found.epochs == 1 else 's'}"
+    return f"{found.reaching} of {found.total} runs"
     seconds = f", {found.seconds:.3g} s of training" if math.isfinite(found.seconds) else ""
-    return f"{found.count} of {found.total} runs, in the median after {found.epochs:g} epochs{seconds}"
+    epochs = f"{found.epochs:g} epoch{'' if found.epochs == 1 else 's'}"
+    return f"{found.reaching} of {found.total} runs, in the median after {epochs}{seconds}"
 
 
 def _long(metric: str) -> str:
@@ -172,6 +193,12 @@ def _bare(metric: str, number: float) -> str:
 
 def _signed(metric: str, number: float) -> str:
     return f"{100 * number:+.2f}" if higher_is_better(metric) else f"{number:+.3g}"
+
+
+def _some(items: Sequence[object]) -> str:
+    """The first of them, and how many more there are."""
+    more = f" and {len(items) - SHOWN} more" if len(items) > SHOWN else ""
+    return ", ".join(map(str, items[:SHOWN])) + more
 
 
 def _count(number: int, word: str) -> str:

@@ -1,4 +1,4 @@
-"""What people see: terminal, descriptions, figures; and `load_runs`, `load_curves` for those who go on by themselves."""
+"""What people see: terminal, descriptions, figures; and `load_runs`, `load_curves` for those who go on alone."""
 
 from typing import TYPE_CHECKING
 

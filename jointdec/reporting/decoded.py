@@ -78,7 +78,7 @@ def decoded_figure(smiles: Sequence[str], true: Graphs, decodings: Mapping[str, 
 
 
 def save_decoded(smiles: Sequence[str], true: Graphs, decoded: Graphs, file: Path) -> None:
-    """Keep what `decoded_figure` draws, for a picture of several runs: arrays smiles, true/… and decoded/nodes|edges."""
+    """Keep what `decoded_figure` draws: arrays smiles, true/… and decoded/nodes|edges."""
     arrays = {"smiles": np.array(smiles, dtype=str)}
     for name, (nodes, edges) in {"true": true, "decoded": decoded}.items():
         arrays |= {f"{name}/nodes": nodes, f"{name}/edges": edges}

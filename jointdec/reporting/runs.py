@@ -48,7 +48,7 @@ STEP_AXIS, EPOCH_AXIS = ("step/", "layer/"), ("train/", "val/")
 def load_runs(
     tracking_uri: str | None = None,
     experiment: str = "jointdec",
-    filter: str = "",  # noqa: A002 (MLflow's word for it)
+    filter: str = "",
     run_ids: Sequence[str] | None = None,
 ) -> pd.DataFrame:
     """Trained runs, trials of sweeps among them, the earliest first.
@@ -61,10 +61,11 @@ def load_runs(
 
     Returns:
         One row a run. Columns: run_id, run_name, experiment_id, status (MLflow's), outcome (finished, diverged,
-        specimen_failed, pruned, interrupted, failed, running), started (UTC), data_digest, devices, commit (of the code),
-        artifacts (where they are); every configuration key under its dotted name (``loss.name``, ``model.alpha``, ``seed``) as number, truth value
-        or text (lists as JSON); every metric's last value under its name in MLflow (``test/exact``), and the tags of a divergence
-        (``divergence.step`` and so on). What a run lacks is missing (NaN or None).
+        specimen_failed, pruned, interrupted, failed, running), started (UTC), data_digest, devices, commit (of the
+        code), artifacts (where they are); every configuration key under its dotted name (``loss.name``,
+        ``model.alpha``, ``seed``) as number, truth value or text (lists as JSON); every metric's last value under its
+        name in MLflow (``test/exact``); and the tags of a divergence (``divergence.step`` and so on). What a run lacks
+        is missing (NaN or None).
 
     Raises:
         UserError: the store does not answer, or there is no such experiment or run, or MLflow refuses the filter.
