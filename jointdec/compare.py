@@ -122,7 +122,6 @@ def write(comparison: Comparison, decoded: Decoded | None, title: str, uri: str 
     from jointdec.comparing.figures import plots, save
     from jointdec.comparing.page import write_page
     from jointdec.comparing.tables import write_csv
-    from jointdec.comparing.words import about
     from jointdec.tracking.uri import SERVERS, hide_credentials, resolve_uri, scheme_of
 
     drawn = plots(comparison, decoded)
@@ -136,7 +135,7 @@ def write(comparison: Comparison, decoded: Decoded | None, title: str, uri: str 
     _write_sources(comparison, folder / "sources.csv")
     store = resolve_uri(uri)
     server = f"{hide_credentials(store).rstrip('/')}/" if scheme_of(store) in SERVERS else None
-    write_page(comparison, drawn, title, about(comparison), server, folder / "report.html")
+    write_page(comparison, drawn, title, server, folder / "report.html")
 
 
 def _write_sources(comparison: Comparison, file: Path) -> None:

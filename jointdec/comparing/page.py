@@ -13,15 +13,15 @@ from jointdec.comparing.comparison import Comparison
 from jointdec.comparing.figures import Plot
 from jointdec.comparing.groups import Group
 from jointdec.comparing.tables import tables
-from jointdec.comparing.words import sentences
+from jointdec.comparing.words import about, sentences
 
 METHOD = (
-    "Runs are compared that have the same data, budget and configuration, but for what is compared and what was allowed "
-    "to differ; a pair is two runs of the same seed.",
+    "Runs are compared that have the same data, budget and configuration, but for what is compared and what was "
+    "allowed to differ; a pair is two runs of the same seed.",
     "A difference is called better or worse if its paired t test holds at 95 % after Holm's correction for all "
     "comparisons of this page. No difference shown is not the same as equal: the interval says how large it may be.",
-    "Bootstrap intervals of a few seeds are too narrow: with 5 they cover the mean in about 84 cases of 100, with 10 in "
-    "90, instead of 95. Student's intervals of the differences suppose that differences are normally distributed.",
+    "Bootstrap intervals of a few seeds are too narrow: with 5 they cover the mean in about 84 cases of 100, with 10 "
+    "in 90, instead of 95. Student's intervals of the differences suppose that differences are normally distributed.",
     "Interquartile mean: of what is left after a quarter of the runs, rounded down, is cut at each end.",
     "Diverged runs have no final metrics: means are of those that did not, and look better than the group is.",
 )
@@ -39,16 +39,13 @@ class _Link(NamedTuple):
     address: str | None
 
 
-def write_page(
-    comparison: Comparison, plots: Sequence[Plot], title: str, about: str, server: str | None, file: Path
-) -> None:
+def write_page(comparison: Comparison, plots: Sequence[Plot], title: str, server: str | None, file: Path) -> None:
     """Write the page.
 
     Args:
         comparison: what it is of.
         plots: its figures, which were saved into figures/ beside the page.
         title: what stands above.
-        about: which runs these are.
         server: address of MLflow's page, that runs are linked to; None if no server is known.
         file: where to write.
     """
@@ -58,7 +55,7 @@ def write_page(
     )
     text = environment.get_template("report.html").render(
         title=title,
-        about=about,
+        about=about(comparison),
         sentences=sentences(comparison),
         tables=tables(comparison),
         plots=figures,

@@ -57,8 +57,8 @@ def differences_table(comparison: Comparison) -> Table:
         p = ["-", "-"] if math.isnan(found.p) else [f"{found.p:.2g}", f"{found.corrected:.2g}"]
         rows.append([group, name_of(metric), str(found.n), change(metric, found), *p, verdict(metric, found)])
     caption = (
-        f"Differences from {comparison.baseline.name}, seed by seed, with Student's 95 % interval; p of the paired t test, "
-        f"and after Holm's correction for {len(rows)} comparisons"
+        f"Differences from {comparison.baseline.name}, seed by seed, with Student's 95 % interval; p of the paired t "
+        f"test, and after Holm's correction for {len(rows)} comparisons"
     )
     return Table(caption, ["group", "metric", "seeds", "difference", "p", "corrected", "verdict"], rows)
 

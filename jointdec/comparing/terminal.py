@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from rich.box import SIMPLE
 from rich.markup import escape
 from rich.table import Table
 
 from jointdec.comparing.comparison import Comparison
-from jointdec.comparing.tables import means_table
-from jointdec.comparing.words import about, sentences
+from jointdec.comparing.groups import Group
+from jointdec.comparing.words import about, change, estimate, name_of, sentences, split_of, verdict
 from jointdec.reporting.terminal import Terminal
 
 
@@ -15,12 +16,27 @@ class CompareTerminal(Terminal):
     """See `Terminal`."""
 
     def show(self, comparison: Comparison) -> None:
-        """The means, and what was found."""
+        """What each group comes to, metric by metric, and what was found."""
         self.note(about(comparison))
-        means = means_table(comparison, "mean")
-        table = Table(*map(escape, means.head), caption=f"{means.caption}.", caption_justify="left")
-        for row in means.rows:
-            table.add_row(*map(escape, row))
+        where = split_of(comparison.metrics)
+        table = Table("group", "n", "mean [95 %]", f"minus {escape(comparison.baseline.name)} [95 %]", "", box=SIMPLE)
+        for metric in comparison.metrics:
+            table.add_row(f"[bold]{escape(name_of(metric))}[/]")
+            for group in comparison.groups:
+                table.add_row(*map(escape, _cells(comparison, group, metric)))
+        table.caption = f"Means{f', {where}' if where else ''}; bootstrap intervals, of differences Student's."
         self._console.print(table)
         for sentence in sentences(comparison):
             self.note(f"- {sentence}")
+
+
+def _cells(comparison: Comparison, group: Group, metric: str) -> list[str]:
+    summary = comparison.summaries.get((group.name, metric))
+    found = comparison.differences.get((group.name, metric))
+    return [
+        group.name,
+        str(summary.n if summary else 0) + (f" ({len(group.diverged)} diverged)" if len(group.diverged) else ""),
+        estimate(metric, summary.mean) if summary else "-",
+        change(metric, found) if found else "",
+        verdict(metric, found) if found else "",
+    ]

@@ -72,17 +72,17 @@ def verdict(metric: str, found: Difference) -> str:
 def about(comparison: Comparison) -> str:
     """Which runs these are, on what, how long."""
     runs = pd.concat([group.all for group in comparison.groups])
-    names, digests = (runs[key].dropna().unique() for key in ("data.name", "data_digest"))
+    data, digests = ("/".join(runs[key].dropna().unique()) for key in ("data.name", "data_digest"))
+    made = f"{_count(len(runs), 'run')} in {_count(len(comparison.groups), 'group')} by {' and '.join(comparison.by)}"
     budget = [
         f"{'/'.join(f'{number:g}' for number in sorted(runs[key].dropna().unique()))} {unit}"
         for key, unit in (("training.epochs", "epochs"), ("training.batch_size", "molecules a batch"))
         if key in runs
     ]
-    devices = ", ".join(runs["devices"].dropna().unique())
+    where = ", ".join(runs["devices"].dropna().unique()) or "an unknown device"
     return (
-        f"{_count(len(runs), 'run')} in {_count(len(comparison.groups), 'group')} by {' and '.join(comparison.by)}, held "
-        f"against {comparison.baseline.name}; data {'/'.join(names)} (digest {'/'.join(digests)}); {', '.join(budget)}; "
-        f"on {devices or 'an unknown device'}."
+        f"{made}, held against {comparison.baseline.name}; data {data} (digest {digests}); {', '.join(budget)}; "
+        f"on {where}."
     )
 
 
@@ -129,6 +129,9 @@ def _about(group: Group, comparison: Comparison) -> str:
     """One group against the baseline: what holds, what is the same, what cannot be told."""
     names = f"{group.name} and {comparison.baseline.name}"
     found = {m: one for m in comparison.metrics if (one := comparison.differences.get((group.name, m)))}
+    for side in (group, comparison.baseline):
+        if not len(side.runs):
+            return f"{names}: no run of {side.name} came to its end, so there is no difference to tell."
     if not found:
         return f"{names}: no seed in common, so no paired difference."
     seeds = _count(max(one.n for one in found.values()), "seed")
@@ -169,12 +172,12 @@ def _reach(comparison: Comparison) -> str:
 
 def reach(found: Reached) -> str:
     """How fast a target is reached."""
+    runs = f"{found.reaching} of {found.total} runs"
     if not math.isfinite(found.epochs):
-        epochs = f"{found.epochs:g} epoch{'' if found.epochs == 1 else 's'}"
-    return f"{found.reaching} of {found.total} runs"
-    seconds = f", {found.seconds:.3g} s of training" if math.isfinite(found.seconds) else ""
+        return runs
     epochs = f"{found.epochs:g} epoch{'' if found.epochs == 1 else 's'}"
-    return f"{found.reaching} of {found.total} runs, in the median after {epochs}{seconds}"
+    seconds = f", {found.seconds:.3g} s of training" if math.isfinite(found.seconds) else ""
+    return f"{runs}, in the median after {epochs}{seconds}"
 
 
 def _long(metric: str) -> str:

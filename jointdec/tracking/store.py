@@ -24,6 +24,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from jointdec.errors import UserError
 from jointdec.tracking.database import ANSWER_SECONDS, database_problem, file_lock
 from jointdec.tracking.uri import SERVERS, hide_credentials, in_brief, scheme_of, sqlite_path
+from jointdec.tracking.view import offer_view
 
 
 def open_store(uri: str, experiment: str) -> tuple[MlflowClient, str]:
@@ -84,7 +85,7 @@ def _open(uri: str, experiment: str, artifacts: Path | None) -> tuple[MlflowClie
     if found is None:
         location = artifacts.as_uri() if artifacts else None  # a server decides for itself
         try:
-            return client, client.create_experiment(experiment, artifact_location=location)
+            found = client.get_experiment(client.create_experiment(experiment, artifact_location=location))
         except MlflowException as error:
             if error.error_code != ErrorCode.Name(RESOURCE_ALREADY_EXISTS):
                 raise
@@ -96,6 +97,7 @@ def _open(uri: str, experiment: str, artifacts: Path | None) -> tuple[MlflowClie
             f"tracking.experiment {experiment!r} was deleted in {hide_credentials(uri)}: choose another name,"
             f" or bring it back with: mlflow experiments restore --experiment-id {found.experiment_id}"
         )
+    offer_view(client, found)
     return client, found.experiment_id
 
 
