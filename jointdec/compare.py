@@ -5,7 +5,7 @@ Takes runs from MLflow, groups them by configuration keys over their seeds, and 
   python -m jointdec.run -m loss=joint,split,tf_native seed=0,1,2,3,4
   python -m jointdec.compare multirun=last                          those runs, by loss
   python -m jointdec.compare "by=[model,loss]" baseline="two_tower, joint"
-  python -m jointdec.compare by=model.alpha "filter=params.`loss.name` = 'split'"
+  python -m jointdec.compare by=model.alpha 'filter=params.`loss.name` = "split"'
   python -m jointdec.compare "runs=[RUN_ID,RUN_ID]" target=val/exact:0.2
 
 Leaves comparisons/DATE_TIME with report.html, table.csv, figures (PNG and SVG) and sources.csv, and all of it in MLflow

@@ -193,7 +193,7 @@ def _search(client: MlflowClient, experiments: list[str], condition: str) -> Ite
         except MlflowException as error:
             raise UserError(
                 f"MLflow cannot search for filter {condition!r} ({in_brief(hide_credentials(str(error)))}): it is "
-                "written as params.`loss.name` = 'split' and metrics.`test/exact` > 0.1"
+                'written as params.`loss.name` = "split" and metrics.`test/exact` > 0.1'
             ) from error
         yield from page
         token = page.token or ""

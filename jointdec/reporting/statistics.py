@@ -14,6 +14,7 @@ Values = npt.NDArray[np.float64]
 
 LEVEL = 0.95
 RESAMPLES = 9999
+EQUAL = 1e-12  # of the largest value: a spread as small as float64's own rounding
 ROUNDING = 1e-5  # of the larger value: float32 sums over a data set differ by less than that for their order alone
 
 
@@ -113,7 +114,7 @@ def difference(here: Mapping[Hashable, float], there: Mapping[Hashable, float]) 
     mean, same = float(paired.mean()), bool((np.abs(paired) <= ROUNDING * np.abs(both).max(1)).all())
     if len(paired) == 1:
         return Difference(1, mean, math.nan, math.nan, math.nan, same=same)
-    if np.ptp(paired) == 0:  # a t test divides by the spread
+    if np.ptp(paired) <= EQUAL * np.abs(both).max():  # a t test divides by the spread
         return Difference(len(paired), mean, mean, mean, 1.0 if same else 0.0, same=same)
     test = stats.ttest_1samp(paired, 0)
     low, high = test.confidence_interval(LEVEL)
