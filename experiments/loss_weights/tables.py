@@ -3,30 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
 
 import numpy as np
 from scipy import stats
+
+from jointdec.reporting import statistics
+from jointdec.reporting.statistics import Difference
 
 Rows = Sequence[Mapping[str, str]]
 REFERENCE = 2.0  # the source's weight of the bonds' loss
 METRICS = {"val/exact": "exact", "val/node_accuracy": "atoms", "val/edge_accuracy": "pairs"}
 LEVEL = 0.95
-
-
-class Difference(NamedTuple):
-    """A metric at a weight minus the same at REFERENCE, seed by seed, in percentage points.
-
-    Attributes:
-        mean, half: its mean and half the width of its 95 % interval (Student's t over the seeds).
-        p: of the paired t test; 1 where no seed differs.
-        n: seeds for which both ended well.
-    """
-
-    mean: float
-    half: float
-    p: float
-    n: int
 
 
 def cases(rows: Rows) -> list[tuple[str, str]]:
@@ -58,23 +45,9 @@ def interval(sample: Sequence[float]) -> tuple[float, float]:
 
 
 def difference(rows: Rows, case: tuple[str, str], weight: float, alpha: float, metric: str) -> Difference | None:
-    """See `Difference`; None if there is no seed to compare."""
+    """A metric at a weight minus the same at REFERENCE, in percentage points; None if there is no seed to compare."""
     here, there = (seeds_of(rows, case, w, alpha, metric) for w in (weight, REFERENCE))
-    paired = [100 * (here[seed] - there[seed]) for seed in here if seed in there]
-    if not paired:
-        return None
-    mean, half = interval(paired)
-    p = float(stats.ttest_1samp(paired, 0).pvalue) if len(paired) > 1 and np.ptp(paired) > 0 else 1.0
-    return Difference(mean, half, p, len(paired))
-
-
-def holm(p_values: Sequence[float]) -> list[float]:
-    """Correct p values for their number (Holm 1979, "A simple sequentially rejective multiple test procedure")."""
-    order = np.argsort(p_values)
-    corrected = np.maximum.accumulate(np.array(p_values)[order] * np.arange(len(p_values), 0, -1)).clip(max=1)
-    back = np.empty(len(p_values))
-    back[order] = corrected
-    return back.tolist()
+    return statistics.difference(*({seed: 100 * value for seed, value in side.items()} for side in (here, there)))
 
 
 def verdicts(rows: Rows) -> list[str]:
@@ -94,7 +67,7 @@ def verdicts(rows: Rows) -> list[str]:
             if weight != REFERENCE
         }
         known = {key: one for key, one in found.items() if one}
-        p_values = holm([one.p for one in known.values()])
+        p_values = statistics.holm([one.p for one in known.values()])
         hold = sum(p < 1 - LEVEL for p in p_values)
         spans = " | ".join(_span(rows, case, metric) for metric in METRICS)
         failed = sum(row["state"] == "fail" for row in here)
@@ -160,7 +133,7 @@ def _span(rows: Rows, case: tuple[str, str], metric: str) -> str:
 def _cell(found: Difference | None, seeds: int) -> str:
     if found is None:
         return "none ended well"
-    return f"{found.mean:+.2f}" + (f" ± {found.half:.2f}" if found.n > 1 else "") + _of(found.n, seeds)
+    return f"{found.mean:+.2f}" + (f" ± {found.high - found.mean:.2f}" if found.n > 1 else "") + _of(found.n, seeds)
 
 
 def _of(n: int, seeds: int) -> str:
