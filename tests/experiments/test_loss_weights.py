@@ -40,7 +40,7 @@ def test_a_difference_is_the_paired_mean_with_students_interval(tables):
     at = {weight: [float(row["val/exact"]) for row in rows if row["weight"] == weight] for weight in ("2.0", "20.0")}
     paired = 100 * (np.array(at["20.0"]) - np.array(at["2.0"]))
     low, high = stats.t.interval(0.95, 4, loc=paired.mean(), scale=stats.sem(paired))
-    assert (found.mean - found.half, found.mean + found.half) == pytest.approx((low, high))
+    assert (found.low, found.high) == pytest.approx((low, high))
     assert found.p == pytest.approx(stats.ttest_rel(at["20.0"], at["2.0"]).pvalue)
 
 
@@ -54,11 +54,6 @@ def test_failed_trials_are_counted_and_take_their_pair_with_them(tables):
     rows[0]["state"] = "fail"
     assert tables.difference(rows, ("m", "o"), 20.0, 0.2, "val/exact").n == 4
     assert tables.verdicts(rows)[2].endswith("| 1 of 10 |")
-
-
-def test_holm_is_bonferroni_for_the_smallest_and_never_falls(tables):
-    assert tables.holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
-    assert tables.holm([0.9, 0.8]) == pytest.approx([1.0, 1.0])
 
 
 @pytest.mark.slow
