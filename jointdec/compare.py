@@ -18,6 +18,7 @@ Exit codes: 0 done, 1 an error of jointdec's, 2 bad input, 130 interrupted.
 from __future__ import annotations
 
 import argparse
+import csv
 import signal
 import sys
 from collections.abc import Sequence
@@ -71,6 +72,9 @@ def run(overrides: Sequence[str]) -> Path:
 
     request = parse_request(overrides)
     settings = request.settings
+    folder = Path(settings.output or f"comparisons/{datetime.now():%Y-%m-%d_%H-%M-%S}")
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise UserError(f"output is {str(folder)!r}, which is not an empty folder: name a new one.")
     from jointdec.comparing.comparison import compare
     from jointdec.comparing.curves import gather
     from jointdec.comparing.groups import make_groups
@@ -89,7 +93,6 @@ def run(overrides: Sequence[str]) -> Path:
     comparison = compare(groups, curves, settings)
     decoded = decodings(comparison, runs, settings.molecules, request.uri)
     title = f"{' and '.join(settings.by)}: {_short([group.name for group in comparison.groups])}"
-    folder = Path(settings.output or f"comparisons/{datetime.now():%Y-%m-%d_%H-%M-%S}")
     with terminal.waiting("drawing, recording"):
         write(comparison, decoded, title, request.uri, folder)
         where = record(comparison, f"compare {title}", folder, request.uri)
@@ -140,13 +143,13 @@ def write(comparison: Comparison, decoded: Decoded | None, title: str, uri: str 
 
 def _write_sources(comparison: Comparison, file: Path) -> None:
     """Every run that was looked at: its group and what became of it."""
-    lines = ["run_id,group,seed,outcome"]
-    for group in comparison.groups:
-        name = f'"{group.name}"'
-        rows = group.all[["run_id", "seed", "outcome"]].itertuples(index=False, name=None)
-        lines += [f"{run_id},{name},{seed},{outcome}" for run_id, seed, outcome in rows]
-        lines += [f"{run_id},{name},,{outcome}" for outcome, ids in group.left_out.items() for run_id in ids]
-    file.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    with file.open("w", encoding="utf-8", newline="") as opened:
+        rows = csv.writer(opened, lineterminator="\n")
+        rows.writerow(["run_id", "group", "seed", "outcome"])
+        for group in comparison.groups:
+            for run_id, seed, outcome in zip(*(group.all[key] for key in ("run_id", "seed", "outcome")), strict=True):
+                rows.writerow([run_id, group.name, seed, outcome])
+            rows.writerows([run_id, group.name, "", why] for why, ids in group.left_out.items() for run_id in ids)
 
 
 def _median_run(group: Group) -> str:

@@ -165,6 +165,7 @@ def test_runs_can_be_named_and_of_these_the_molecules_that_are_drawn(store, tmp_
         (["tracking.uri=sqlite:////nowhere/mlflow.db"], "there is no such file"),
         (["tracking.uri=http://127.0.0.1:9"], "no MLflow server answers there"),
         (["output=/dev/null/x"], "output is '/dev/null/x', which cannot be written"),
+        (["output=."], "output is '.', which is not an empty folder"),
     ],
 )
 def test_what_cannot_be_compared_is_one_sentence_and_exit_code_2(store, folder, capsys, arguments, said):

@@ -20,6 +20,7 @@ DIVERGED = "diverged"
 REPEATED = "repeated"  # an earlier run of the same configuration and seed
 IRRELEVANT = ("seed", "tracking.", "data.cache")  # seeds are paired; where a record lies trains nothing
 DIGEST = "data_digest"
+NONE = "none"  # stands for a key that a run lacks
 SHOWN = 4  # values named in a refusal
 
 
@@ -68,11 +69,11 @@ def make_groups(runs: pd.DataFrame, by: Sequence[str], allow: Sequence[str]) -> 
     for key in allow:
         if key != DIGEST:
             _column(key, runs)
-    runs = runs[runs[columns].notna().all(axis="columns")]
+    runs = runs.assign(**{c: runs[c].astype(object).where(runs[c].notna(), NONE) for c in columns})
     ended = runs[runs["outcome"].isin([*COUNTED, DIVERGED])]
     if not len(ended):
         counts = ", ".join(f"{count} {outcome}" for outcome, count in runs["outcome"].value_counts().items())
-        raise UserError(f"No run was trained to its end ({counts or 'none has what by names'}): there is nothing yet.")
+        raise UserError(f"No run was trained to its end ({counts}): there is nothing yet.")
     _refuse_differences(ended, by, columns, allow)
     free = [key for key in varying(ended) if _is_below(key, allow) and not _is_below(key, by)]
     groups = []
@@ -162,7 +163,7 @@ def _found(runs: pd.DataFrame, keys: Sequence[str]) -> str:
     """The keys with the values that they have."""
     parts = []
     for key in keys:
-        values = ["none" if pd.isna(value) else str(value) for value in runs[key].unique()]
+        values = [NONE if pd.isna(value) else str(value) for value in runs[key].unique()]
         more = f" and {len(values) - SHOWN} more" if len(values) > SHOWN else ""
         parts.append(f"{key} ({', '.join(values[:SHOWN])}{more})")
     return "; ".join(parts)

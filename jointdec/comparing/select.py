@@ -44,12 +44,22 @@ def multirun_ids(multirun: str) -> list[str]:
             f"multirun is {multirun!r}, but there is no such folder: give that of a jointdec.run -m, or last."
         )
     summaries = sorted(folder.glob("*/summary.json"), key=lambda file: (len(file.parent.name), file.parent.name))
-    ids = [run_id for file in summaries if (run_id := json.loads(file.read_text())["run_id"])]
+    ids = [run_id for file in summaries if (run_id := _run_id(file))]
     if not ids:
         raise UserError(
             f"No run in {folder} has left a summary.json with a run's id: none has ended, or tracking=none."
         )
     return ids
+
+
+def _run_id(file: Path) -> str | None:
+    try:
+        run_id: str | None = json.loads(file.read_text())["run_id"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise UserError(
+            f"{file} is no summary of a run of jointdec's: remove it, or name the runs with runs=[...]."
+        ) from error
+    return run_id
 
 
 def _latest() -> Path:

@@ -111,3 +111,8 @@ def test_an_unknown_key_is_refused_with_a_known_one(make_runs, where):
     given = {"by": ["loss"], "allow": []} | {where: ["model.alfa"]}
     with pytest.raises(UserError, match=r"'model.alfa' \(did you mean 'model.alpha'\?\)"):
         make_groups(make_runs({}), **given)
+
+
+def test_runs_without_the_key_that_makes_the_groups_are_a_group_of_their_own(make_runs):
+    groups = make_groups(make_runs({"model.new": 1.0}, {}), ["model.new"], [])
+    assert [group.name for group in groups] == ["new=1.0", "new=none"]
