@@ -92,6 +92,7 @@ def test_cfg_job_shows_the_configuration_from_any_folder(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_the_compiled_program_is_refused_on_another_keras_backend(tmp_path):
     pytest.importorskip("jax")
     done = run(tmp_path, "tracking=none", KERAS_BACKEND="jax")

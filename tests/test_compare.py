@@ -136,6 +136,7 @@ def test_one_run_without_curves_still_gives_its_table_and_says_what_is_missing(s
     assert not (tmp_path / "figures/learning_curves.png").exists()
 
 
+@pytest.mark.slow
 def test_runs_can_be_named_and_of_these_the_molecules_that_are_drawn(store, tmp_path):
     uri, _, ids = store
     chosen = [ids["joint", 0], ids["joint", 1], ids["split", 0], ids["split", 1]]

@@ -58,6 +58,7 @@ def test_every_shipped_option_trains_two_tiny_epochs(folder, overrides):
         assert (folder / f"{figure}.png").read_bytes().startswith(b"\x89PNG")
 
 
+@pytest.mark.slow
 def test_gaussian_labels_train_without_molecule_metrics_and_are_named_unbounded(folder, capsys):
     outcome, summary = train(
         folder, "data=gaussian", "data.n_train=40", "training.epochs=1", "tracking=none", "model.tower=[8]"

@@ -19,7 +19,9 @@ from jointdec.reporting.curve_arrays import SECONDS
 from jointdec.reporting.statistics import Difference, Summary, corrected, difference, summarize
 from jointdec.reporting.summary import ACCURACIES, higher_is_better
 
+LOSSES = ("loss", "nodes", "edges")
 DEFAULT = ("nodes", "edges", *ACCURACIES)
+OWN_LOSSES = ("mse", "answer")  # formulations whose heads' losses are other functions than the cross-entropy of logits
 AUTO_TARGET = "val/exact"
 
 
@@ -102,8 +104,15 @@ def compare(groups: Sequence[Group], curves: Mapping[str, Curves], settings: Com
 def default_metrics(groups: Sequence[Group]) -> list[str]:
     """Of the test split where all runs were tested, else of the validation split after the last epoch."""
     runs = pd.concat([group.runs for group in groups])
-    tested = all(f"test/{name}" in runs and runs[f"test/{name}"].notna().all() for name in DEFAULT)
-    return [f"{'test' if tested else 'val'}/{name}" for name in DEFAULT]
+    names = DEFAULT if len(loss_functions(groups)) == 1 else ACCURACIES
+    tested = all(f"test/{name}" in runs and runs[f"test/{name}"].notna().all() for name in names)
+    return [f"{'test' if tested else 'val'}/{name}" for name in names]
+
+
+def loss_functions(groups: Sequence[Group]) -> list[str]:
+    """What the heads' losses of the runs are; several cannot be held against each other."""
+    losses = pd.concat([group.all for group in groups])["loss.name"].unique()
+    return list(dict.fromkeys(f"that of {name}" if name in OWN_LOSSES else "the cross-entropy" for name in losses))
 
 
 def _baseline_first(groups: Sequence[Group], name: str | None) -> list[Group]:
@@ -120,6 +129,12 @@ def _check_metrics(metrics: Sequence[str], groups: Sequence[Group]) -> None:
         if metric not in known and any(len(group.runs) for group in groups):
             raise UserError(
                 f"No run has the metric {metric!r}{did_you_mean(metric, known)}; there are {', '.join(sorted(known))}."
+            )
+        of_loss = metric.rpartition("/")[2] in LOSSES
+        if of_loss and len(functions := loss_functions(groups)) > 1:
+            raise UserError(
+                f"metrics has {metric}, but the runs' losses are different functions ({', '.join(functions)}), so that "
+                f"their values cannot be held against each other: compare {', '.join(ACCURACIES)}."
             )
         weights = [key for key in ("loss.weights.nodes", "loss.weights.edges") if key in runs]
         if metric.endswith("/loss") and any(runs[key].nunique() > 1 for key in weights):

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from jointdec.comparing.comparison import Comparison, Reached
+from jointdec.comparing.comparison import Comparison, Reached, loss_functions
 from jointdec.comparing.groups import REPEATED, Group
 from jointdec.reporting.statistics import Difference, Estimate
 from jointdec.reporting.summary import higher_is_better
@@ -100,6 +100,11 @@ def sentences(comparison: Comparison) -> list[str]:
         )
     if len(comparison.groups) == 1:
         said.insert(0, f"There is one group only, {first}: nothing to compare it with.")
+    if len(functions := loss_functions(comparison.groups)) > 1:
+        said.append(
+            f"The losses are different functions ({', '.join(functions)}): their values, also in the learning curves, "
+            "cannot be held against each other."
+        )
     for metric, ids in comparison.excluded.items():
         said.append(
             f"{name_of(metric)}: the value of {len(ids)} finished runs is not finite; they are not in its means."

@@ -160,3 +160,12 @@ def test_the_table_holds_the_means_and_differences_of_numpy(two_losses, settings
     assert float(row["difference"]) == pytest.approx((exact["split"] - exact["joint"]).mean())
     assert row["verdict"] == "better"
     assert rows["joint", "test/exact"]["difference"] == ""
+
+
+def test_losses_that_are_different_functions_are_not_compared(make_runs, settings):
+    rows = [row_of((0.3, 0.1, 0.9, 0.9, 0.5), **{"loss.name": name}) for name in ("split", "mse")]
+    comparison = compared(make_runs(*rows), settings)
+    assert comparison.metrics == ["test/node_accuracy", "test/edge_accuracy", "test/exact"]
+    assert any("different functions (the cross-entropy, that of mse)" in text for text in sentences(comparison))
+    with pytest.raises(UserError, match="test/nodes, but the runs' losses are different functions"):
+        compared(make_runs(*rows), settings, metrics=["test/nodes"])

@@ -57,6 +57,7 @@ def test_features_drawn_for_generation_have_the_scale_of_the_training_features(s
     np.testing.assert_allclose(drawn.std(axis=0), sample.train.features.std(axis=0), rtol=0.1)
 
 
+@pytest.mark.slow
 def test_every_option_of_the_encoder_gives_other_features_of_the_same_labels(sample):
     seen = {sample.digest}
     for scattering, normalization in [("spectral", "spherise"), ("diffusion", "whiten"), ("diffusion", "spherise")]:

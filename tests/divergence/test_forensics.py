@@ -114,6 +114,7 @@ def test_a_moment_that_is_nan_is_a_corrupted_state(diverge, moment):
     assert "the first at [3, 5] is nan" in found.where
 
 
+@pytest.mark.slow
 def test_a_step_that_is_finite_after_all_is_unknown_and_says_so(make_config, make_dataset):
     config, dataset = make_config(*TINY), make_dataset(60)
     loop = make_training(config, make_formulation(config), dataset)

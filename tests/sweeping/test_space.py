@@ -117,6 +117,7 @@ def test_the_weighted_sum_is_no_objective_for_its_own_weights():
     refuse_moving_target(["val/exact"], space_of("loss.weights.edges=1,2"))
 
 
+@pytest.mark.slow
 @settings(max_examples=20)  # each composes
 @given(st.floats(1e-12, 1e12), st.booleans(), st.sampled_from(["joint", "split"]))
 def test_a_point_and_the_command_that_trains_it_are_the_same_configuration(weight, jit, loss):

@@ -78,6 +78,7 @@ def test_a_penalty_takes_the_place_of_a_diverged_trials_failure(run_trials):
     assert study.best_trial.number == 1
 
 
+@pytest.mark.slow
 def test_generated_molecules_are_judged_when_they_are_an_objective(run_trials):
     study, told = run_trials(
         "model.alpha=0.1,0.3", "sweep.sampler=grid", "sweep.objective=[generate/validity,val/nodes]"
@@ -87,6 +88,7 @@ def test_generated_molecules_are_judged_when_they_are_an_objective(run_trials):
     assert len(study.best_trials) >= 1
 
 
+@pytest.mark.slow
 def test_the_pruner_ends_a_trial_between_two_epochs(run_trials, monkeypatch):
     asked = []
     monkeypatch.setattr("optuna.trial.Trial.should_prune", lambda trial: asked.append(trial) or len(asked) == 2)

@@ -85,6 +85,7 @@ def test_a_server_nobody_answers_is_refused_without_its_password(free_port):
     assert "hunter22" not in str(caught.value)
 
 
+@pytest.mark.slow
 def test_a_server_that_takes_the_call_and_stays_silent_is_refused(listening):
     with pytest.raises(UserError, match="no MLflow server answers"):
         open_store(f"http://127.0.0.1:{listening}", "x")

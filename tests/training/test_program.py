@@ -129,6 +129,7 @@ def test_live_alpha_and_weights_change_a_compiled_epoch_without_another_trace(ma
     assert training._program.experimental_get_tracing_count() == traces
 
 
+@pytest.mark.slow
 def test_dense_labels_train_as_the_classes_that_they_stand_for(make_config):
     rng = np.random.default_rng(0)
     nodes, edges = rng.integers(0, 5, (12, 9)), rng.integers(0, 4, (12, 9, 9))
@@ -174,6 +175,7 @@ def test_a_program_that_starts_over_trains_as_a_fresh_one_to_the_last_bit(make_c
         np.testing.assert_array_equal(used.get_weights()[name], value, err_msg=name)
 
 
+@pytest.mark.slow
 def test_starting_over_forgets_a_divergence_and_refuses_another_program(make_config, make_dataset):
     flags = ["loss=tf_native", "model.tower=[8]", "training.batch_size=10"]
     program = CompiledTraining(
