@@ -15,7 +15,12 @@ from jointdec.config import TrackingConfig, conf_folder, did_you_mean, typed
 from jointdec.errors import UserError
 
 SCALARS_ALLOWED = ("by", "runs", "metrics", "allow", "molecules")  # of the keys that hold lists
-FILTER = "filter="
+TEXTS = (
+    "filter",
+    "baseline",
+    "multirun",
+    "output",
+)  # taken as typed: they may hold what Hydra's syntax means otherwise
 STORE = ("tracking.uri", "tracking.experiment")
 
 
@@ -78,14 +83,14 @@ def parse_request(overrides: Sequence[str]) -> Request:
     """
     values = _load("compare/default.yaml")
     store = _load("tracking/mlflow.yaml")
-    raw = [override for override in overrides if override.startswith(FILTER)]  # MLflow's syntax is none of Hydra's
+    texts = [override for override in overrides if override.partition("=")[0] in TEXTS and "=" in override]
     try:
-        parsed = OverridesParser.create().parse_overrides([override for override in overrides if override not in raw])
+        parsed = OverridesParser.create().parse_overrides([one for one in overrides if one not in texts])
     except HydraException as error:
         first = str(error).strip().splitlines()[0].rstrip(".")
         raise UserError(f"{first}: arguments are KEY=VALUE, see --help; quote what the shell would take.") from error
-    for condition in raw:
-        values["filter"] = condition.removeprefix(FILTER)
+    for text in texts:
+        key, _, values[key] = text.partition("=")
     for override in parsed:
         key, value = override.key_or_group, override.value()
         if override.is_sweep_override() or override.is_add() or override.is_delete():

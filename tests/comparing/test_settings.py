@@ -44,3 +44,8 @@ def test_two_ways_to_name_runs_exclude_each_other():
 def test_a_filter_is_mlflows_syntax_and_not_hydras():
     condition = 'params.`loss.name` = "split" and metrics.`test/exact` > 0.1'
     assert parse_request([f"filter={condition}"]).settings.filter == condition
+
+
+def test_the_name_of_a_group_may_have_a_comma_and_a_folder_a_space():
+    settings = parse_request(["baseline=two_tower, joint", "output=my folder (1)"]).settings
+    assert (settings.baseline, settings.output) == ("two_tower, joint", "my folder (1)")
