@@ -213,7 +213,7 @@ def _pareto(comparison: Comparison) -> Plot | None:
             zorder=3,
         )
     on = front(means)
-    axes.plot(*means[on].T, color="0.4", linewidth=1, zorder=0, drawstyle="steps-post")
+    axes.plot(*means[on].T, color="0.4", linewidth=1, zorder=0, drawstyle="steps-pre")
     for axis, name in zip((axes.xaxis, axes.yaxis), pair, strict=True):
         axis.set_major_formatter(lambda share, _: f"{100 * share:g}")
         axis.set_label_text(f"{name_of(name)}, percent")
@@ -353,7 +353,9 @@ def _panels(count: int, columns: int, size: tuple[float, float], sharey: bool = 
 def _legend(figure: Figure, comparison: Comparison) -> None:
     names = [group.name for group in comparison.groups]
     handles = [Line2D([], [], linewidth=1.6, markersize=5, **style(place)) for place in range(len(names))]
-    figure.legend(handles, names, loc="outside upper center", ncols=min(len(names), 4), frameon=False, handlelength=3.5)
+    width = 1 + 0.09 * max(map(len, names))  # inches of an entry, about
+    columns = min(len(names), max(int(figure.get_figwidth() / width), 1))
+    figure.legend(handles, names, loc="outside upper center", ncols=columns, frameon=False, handlelength=3.5)
 
 
 def _listed(comparison: Comparison) -> str:
