@@ -23,6 +23,7 @@ LOSSES = (
     *("joint_indexed", "split_indexed", "answer"),
 )
 WITHOUT_KERAS = ("tf_native", "tf1_graph")
+INITIALIZERS = ("glorot_normal", "glorot_uniform", "he_normal")
 
 
 @dataclass(frozen=True)
@@ -105,13 +106,18 @@ class SpecimenConfig:
 
 @dataclass
 class ModelConfig:
-    """The decoder. ``trunk`` and ``tower`` are widths of Dense layers, ``mixing`` the Dense 324 on the Gram."""
+    """The decoder.
+
+    ``trunk`` and ``tower`` are widths of Dense layers, ``mixing`` the Dense 324 on the Gram, ``initializer`` how the
+    kernels are drawn, see `jointdec.models.architecture.initial_weights`.
+    """
 
     name: str
     alpha: Annotated[float, Limits(at_least=0)]
     trunk: Annotated[list[int], Limits(at_least=1)]
     tower: Annotated[list[int], Limits(at_least=1)]
     mixing: bool
+    initializer: Annotated[str, Limits(one_of=INITIALIZERS)] = "glorot_normal"  # as in records that lack it
     specimen: SpecimenConfig | None = None
 
 
@@ -157,7 +163,8 @@ class TrainingConfig:
     ``on_divergence`` is about a step whose losses, gradients or update hold a NaN or Inf: ``stop`` ends the run with
     the weights of before that step, ``skip`` drops the batch and goes on, at most ``max_skipped`` times in a run,
     ``continue`` trains on with what comes of it, as Keras does by itself. ``on_runaway`` is about losses that are still
-    finite, see `jointdec.divergence.runaway`.
+    finite, see `jointdec.divergence.runaway`. ``reshuffle`` draws a new order of the molecules for every epoch, as
+    Keras's ``fit`` does; without it all epochs have the order of the first.
     """
 
     name: Annotated[str, Limits(one_of=("compiled", "fit"))]
@@ -168,6 +175,7 @@ class TrainingConfig:
     on_divergence: Annotated[str, Limits(one_of=("stop", "skip", "continue"))]
     max_skipped: Annotated[int, Limits(at_least=1)]
     on_runaway: Annotated[str, Limits(one_of=("warn", "stop"))]
+    reshuffle: bool = True  # as in records that lack it
 
 
 @dataclass

@@ -17,7 +17,8 @@ from jointdec.training.state import State
 
 def batch_of_step(config: Config, dataset: Dataset, step: int) -> npt.NDArray[np.integer]:
     """Rows of the training split that the run's global step trains on, in their order."""
-    return order.batch_of_step(config.seed, step, len(dataset.train), config.training.batch_size)
+    training = config.training
+    return order.batch_of_step(config.seed, step, len(dataset.train), training.batch_size, reshuffle=training.reshuffle)
 
 
 def investigate(config: Config, dataset: Dataset, state: State, step: int) -> Divergence:

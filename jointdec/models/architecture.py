@@ -64,12 +64,17 @@ def _chain(prefix: str, inputs: int, widths: list[int]) -> tuple[Dense, ...]:
 
 
 def initial_weights(config: ModelConfig, seed: int) -> Weights:
-    """Glorot-normal kernels and zero biases, float64, a pure function of the architecture and the seed.
+    """Random kernels and zero biases, float64, a pure function of the architecture and the seed.
 
     Drawn here rather than by a framework, so that every formulation on every backend starts from the same
-    numbers. The normal is truncated at two standard deviations and rescaled to variance 2 / (in + out), as
-    Keras's ``glorot_normal`` is (Glorot & Bengio 2010, "Understanding the difficulty of training deep
-    feedforward neural networks").
+    numbers. ``model.initializer`` says how:
+
+    - glorot_normal: variance 2 / (in + out), a normal truncated at two standard deviations, as Keras's
+      ``glorot_normal`` is (Glorot & Bengio 2010, "Understanding the difficulty of training deep feedforward neural
+      networks");
+    - glorot_uniform: the same variance, uniform, Keras's default (the same, equation 16);
+    - he_normal: variance 2 / in, a normal that is not truncated (He et al. 2015, "Delving deep into rectifiers",
+      equation 10), as SCAT has it.
 
     Returns:
         ``{"nodes_1/kernel": (in, out), "nodes_1/bias": (out,), ...}`` in canonical order.
@@ -77,16 +82,35 @@ def initial_weights(config: ModelConfig, seed: int) -> Weights:
     rng = np.random.default_rng([seed, 0x1417])  # a stream of its own, apart from batch order and generation
     weights: Weights = {}
     for dense in architecture(config).layers:
-        std = np.sqrt(2 / (dense.inputs + dense.units)) / TRUNCATED_STD
-        weights[f"{dense.name}/kernel"] = std * _truncated_normal(rng, (dense.inputs, dense.units))
+        weights[f"{dense.name}/kernel"] = DRAWN[config.initializer](rng, dense)
         weights[f"{dense.name}/bias"] = np.zeros(dense.units)
     return weights
 
 
+Kernel = npt.NDArray[np.float64]
 TRUNCATED_STD = 0.87962566103423978  # standard deviation of N(0, 1) truncated to [-2, 2]
 
 
-def _truncated_normal(rng: np.random.Generator, shape: tuple[int, int]) -> npt.NDArray[np.float64]:
+def _glorot_normal(rng: np.random.Generator, dense: Dense) -> Kernel:
+    std = np.sqrt(2 / (dense.inputs + dense.units)) / TRUNCATED_STD
+    kernel: Kernel = std * _truncated_normal(rng, (dense.inputs, dense.units))
+    return kernel
+
+
+def _glorot_uniform(rng: np.random.Generator, dense: Dense) -> Kernel:
+    limit = np.sqrt(6 / (dense.inputs + dense.units))
+    return rng.uniform(-limit, limit, (dense.inputs, dense.units))
+
+
+def _he_normal(rng: np.random.Generator, dense: Dense) -> Kernel:
+    kernel: Kernel = np.sqrt(2 / dense.inputs) * rng.standard_normal((dense.inputs, dense.units))
+    return kernel
+
+
+DRAWN = {"glorot_normal": _glorot_normal, "glorot_uniform": _glorot_uniform, "he_normal": _he_normal}
+
+
+def _truncated_normal(rng: np.random.Generator, shape: tuple[int, int]) -> Kernel:
     values = rng.standard_normal(shape)
     while (outside := np.abs(values) > 2).any():
         values[outside] = rng.standard_normal(int(outside.sum()))

@@ -70,7 +70,7 @@ def build_model(
     head = "float64" if precision == "float64" else "float32"
 
     def dense(x: Any, layer: Dense, dtype: str = policy) -> Any:  # noqa: ANN401 (a backend's tensor)
-        options = {"kernel_initializer": "glorot_normal", "dtype": policy, "name": layer.name}
+        options = {"kernel_initializer": config.initializer, "dtype": policy, "name": layer.name}
         return activation(name=f"{layer.name}_leaky_relu", dtype=dtype)(layers.Dense(layer.units, **options)(x))
 
     features = layers.Input((FEATURES,), name="features", dtype=head)

@@ -18,7 +18,6 @@ from jointdec.data.dataset import Dataset, Split
 from jointdec.losses.keras_formulation import KerasFormulation
 from jointdec.training.batchwise import dense_labels, evaluate_batchwise
 from jointdec.training.loop import Loop, Rows
-from jointdec.training.order import batch_order
 from jointdec.training.result import STEP_METRICS
 from jointdec.training.state import State
 
@@ -45,7 +44,7 @@ class FitTraining(Loop):
     def run_steps(self, epoch: int, first: int, stop: int) -> Rows:
         """See `Loop.run_steps`."""
         train, size = self._dataset.train, self._batch_size
-        batches = batch_order(self._seed, epoch, self._size)[first * size : stop * size]
+        batches = self.order(epoch)[first * size : stop * size]
         if not len(batches):
             return self._curves.taken([])
         start = time.perf_counter()

@@ -24,7 +24,7 @@ import numpy.typing as npt
 from jointdec.config import Config
 from jointdec.data.dataset import Dataset, Split
 from jointdec.models.architecture import architecture
-from jointdec.training.order import steps_per_epoch
+from jointdec.training.order import batch_order, steps_per_epoch
 from jointdec.training.result import STEP_METRICS, EpochResult, columns, training_means
 from jointdec.training.state import State
 
@@ -63,9 +63,13 @@ class Loop(ABC):
 
     def begin(self, config: Config) -> None:
         """Forget an earlier training: the order of batches is that of this seed, and none is skipped yet."""
-        self._seed = config.seed
+        self._seed, self._reshuffle = config.seed, config.training.reshuffle
         self._skips = config.training.max_skipped if config.training.on_divergence == "skip" else 0
         self.bad_state, self.retaken_alike = None, True
+
+    def order(self, epoch: int) -> npt.NDArray[np.int32]:
+        """The rows of the training split in the order of an epoch."""
+        return batch_order(self._seed, epoch, self._size, reshuffle=self._reshuffle)
 
     @abstractmethod
     def run_steps(self, epoch: int, first: int, stop: int) -> Rows:

@@ -9,9 +9,13 @@ import numpy as np
 import numpy.typing as npt
 
 
-def batch_order(seed: int, epoch: int, size: int) -> npt.NDArray[np.int32]:
-    """A permutation of range(size), drawn from the counter-based generator Philox with the key (seed, epoch)."""
-    generator = np.random.Generator(np.random.Philox(key=np.array([seed, epoch], np.uint64)))
+def batch_order(seed: int, epoch: int, size: int, *, reshuffle: bool = True) -> npt.NDArray[np.int32]:
+    """A permutation of range(size), drawn from the counter-based generator Philox with the key (seed, epoch).
+
+    Without ``reshuffle`` every epoch has the order of epoch 0.
+    """
+    key = np.array([seed, epoch if reshuffle else 0], np.uint64)
+    generator = np.random.Generator(np.random.Philox(key=key))
     return generator.permutation(size).astype(np.int32)
 
 
@@ -20,7 +24,7 @@ def steps_per_epoch(size: int, batch_size: int) -> int:
     return -(-size // batch_size)
 
 
-def batch_of_step(seed: int, step: int, size: int, batch_size: int) -> npt.NDArray[np.int32]:
+def batch_of_step(seed: int, step: int, size: int, batch_size: int, *, reshuffle: bool = True) -> npt.NDArray[np.int32]:
     """The rows that the global step trains on, in their order, (batch_size,) or fewer."""
     epoch, within = divmod(step, steps_per_epoch(size, batch_size))
-    return batch_order(seed, epoch, size)[within * batch_size : (within + 1) * batch_size]
+    return batch_order(seed, epoch, size, reshuffle=reshuffle)[within * batch_size : (within + 1) * batch_size]

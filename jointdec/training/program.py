@@ -31,7 +31,6 @@ from jointdec.training.adam import Adam
 from jointdec.training.evaluation import Arrays, Evaluation, on_device
 from jointdec.training.loop import Loop
 from jointdec.training.loss_scale import INITIAL_SCALE, LossScale
-from jointdec.training.order import batch_order
 from jointdec.training.result import STEP_METRICS
 from jointdec.training.sgd import Sgd
 from jointdec.training.state import State
@@ -44,10 +43,10 @@ def compiled_for(config: Config) -> Config:
     live: dict[str, Any] = {field.name: 0.0 for field in fields(config.optimizer) if field.name != "name"}
     return replace(
         config,
-        model=replace(config.model, alpha=0.0),
+        model=replace(config.model, alpha=0.0, initializer=""),
         loss=replace(config.loss, weights=WeightsConfig(0.0, 0.0)),
         optimizer=replace(config.optimizer, **live),
-        training=replace(config.training, epochs=0, max_skipped=0, on_runaway=""),
+        training=replace(config.training, epochs=0, max_skipped=0, on_runaway="", reshuffle=True),
         tracking=replace(config.tracking, name="", uri=None, experiment="", log_model=False),
         seed=0,
     )
@@ -94,7 +93,7 @@ class CompiledTraining(Loop):
 
     def run_steps(self, epoch: int, first: int, stop: int) -> npt.NDArray[np.floating]:
         """See `Loop.run_steps`."""
-        order = tf.constant(batch_order(self._seed, epoch, self._size))
+        order = tf.constant(self.order(epoch))
         curves, reached, sound = self._program(*self._train, order, tf.constant(first), tf.constant(stop))
         self._sound = bool(sound)
         rows: npt.NDArray[np.floating] = curves.numpy()[first : int(reached)]

@@ -12,7 +12,6 @@ from jointdec.data.dataset import Dataset, Split
 from jointdec.losses.tf1_graph import Tf1Graph
 from jointdec.training.batchwise import dense_labels, evaluate_batchwise
 from jointdec.training.loop import Loop, Rows
-from jointdec.training.order import batch_order
 from jointdec.training.result import STEP_METRICS
 from jointdec.training.state import State
 
@@ -28,7 +27,7 @@ class SessionTraining(Loop):
     def run_steps(self, epoch: int, first: int, stop: int) -> Rows:
         """See `Loop.run_steps`."""
         rows = np.empty((stop - first, len(STEP_METRICS) + len(self._layers)))
-        order = batch_order(self._seed, epoch, self._size)
+        order = self.order(epoch)
         for step in range(first, stop):
             batch = order[step * self._batch_size : (step + 1) * self._batch_size]
             labels = {head: array[batch] for head, array in self._labels.items()}

@@ -32,6 +32,28 @@ def test_kernels_are_glorot_normal_truncated_at_two_deviations_and_biases_zero(m
         assert abs(value.std() / glorot - 1) < 6 / np.sqrt(2 * value.size)
 
 
+@pytest.mark.parametrize(
+    ("initializer", "deviation", "kurtosis"),
+    [
+        ("glorot_uniform", lambda inputs, units: np.sqrt(2 / (inputs + units)), 9 / 5),
+        ("he_normal", lambda inputs, units: np.sqrt(2 / inputs), 3.0),
+    ],
+)
+def test_other_initializers_have_the_deviation_and_the_shape_of_their_papers(
+    make_config, initializer, deviation, kurtosis
+):
+    config = make_config(f"model.initializer={initializer}").model
+    for name, value in initial_weights(config, 0).items():
+        if name.endswith("bias"):
+            assert (value == 0).all()
+            continue
+        standard = value / deviation(*value.shape)
+        n = value.size  # six standard errors each, those of a normal, which are the wider ones
+        assert abs(standard.mean()) < 6 / np.sqrt(n)
+        assert abs(standard.std() - 1) < 6 / np.sqrt(2 * n)
+        assert abs((standard**4).mean() - kurtosis) < 6 * np.sqrt(96 / n)
+
+
 @pytest.mark.parametrize("model", ["two_tower", "scat", "shared_trunk"])
 def test_every_formulation_starts_from_the_same_weights_in_the_same_order(make_config, model):
     expected = initial_weights(make_config(f"model={model}").model, 5)

@@ -1,8 +1,9 @@
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jointdec.training.order import batch_order
+from jointdec.training.order import batch_of_step, batch_order
 
 SEEDS, EPOCHS, SIZES = st.integers(0, 2**63), st.integers(0, 10**6), st.integers(1, 300)
 
@@ -20,6 +21,18 @@ def test_another_epoch_or_seed_gives_another_order(seed, epoch):
     order = batch_order(seed, epoch, 100).tolist()
     assert order != batch_order(seed, epoch + 1, 100).tolist()
     assert order != batch_order(seed + 1, epoch, 100).tolist()
+
+
+@given(seed=SEEDS, epoch=EPOCHS, size=SIZES)
+def test_without_reshuffling_every_epoch_has_the_order_of_the_first(seed, epoch, size):
+    assert batch_order(seed, epoch, size, reshuffle=False).tolist() == batch_order(seed, 0, size).tolist()
+
+
+@pytest.mark.parametrize("reshuffle", [True, False])
+def test_the_batch_of_a_step_is_its_part_of_the_epochs_order(reshuffle):
+    for step, (epoch, part) in {0: (0, slice(0, 4)), 5: (1, slice(8, 10)), 7: (2, slice(4, 8))}.items():
+        expected = batch_order(3, epoch, 10, reshuffle=reshuffle)[part].tolist()
+        assert batch_of_step(3, step, 10, 4, reshuffle=reshuffle).tolist() == expected
 
 
 def test_every_place_sees_every_molecule_equally_often():

@@ -21,7 +21,7 @@ def numpy_training(truth, config, weights, split, epochs):
     lr, epsilon = config.optimizer.learning_rate, config.optimizer.epsilon
     w, size = config.loss.weights, config.training.batch_size
     for epoch in epochs:
-        order = batch_order(config.seed, epoch, len(split))
+        order = batch_order(config.seed, epoch, len(split), reshuffle=config.training.reshuffle)
         for first in range(0, len(split), size):
             batch = order[first : first + size]
             decoder = truth(config.model, weights, split.features[batch], split.nodes[batch], split.edges[batch])
@@ -70,7 +70,7 @@ def test_two_epochs_with_an_incomplete_last_batch_are_those_of_a_numpy_loop(trai
 
 @pytest.mark.parametrize(("size", "steps"), [(5, 1), (10, 1), (20, 2), (1, 1)])
 def test_any_number_of_molecules_trains_each_once_an_epoch(train, make_dataset, decoder_truth, size, steps):
-    flags = ["loss=tf_native", "training.precision=float64", "training.jit=false"]
+    flags = ["loss=tf_native", "training.precision=float64", "training.jit=false", "training.reshuffle=false"]
     results, weights, start, config = train(*flags, size=size)
     rows, expected = numpy_training(decoder_truth, config, start, make_dataset(size).train, (0, 1))
     assert len(results[0].steps["loss"]) == steps
@@ -159,6 +159,7 @@ def test_a_program_that_starts_over_trains_as_a_fresh_one_to_the_last_bit(make_c
     base = [f"loss={loss}", f"training.precision={precision}", "model.tower=[8]", "training.batch_size=10"]
     other = ["seed=5", "loss.weights.edges=7", "loss.weights.nodes=0.3", "model.alpha=0.01"]
     other += ["optimizer.learning_rate=0.02", "optimizer.epsilon=1e-3"]
+    other += ["model.initializer=he_normal", "training.reshuffle=false"]
     config, dataset = make_config(*base, *other), make_dataset(23)
     fresh, used = make_formulation(config), make_formulation(make_config(*base))
     expected = CompiledTraining(config, fresh, dataset)
