@@ -9,6 +9,7 @@ Every level is a study of python -m jointdec.sweep, every trial a run in MLflow'
 from __future__ import annotations
 
 import argparse
+from contextlib import chdir
 from pathlib import Path
 
 from levels import DATA, FULL, QUICK, REFERENCE, REFERENCE_CONFIG, Level, Plan
@@ -38,7 +39,8 @@ def train(folder: Path, plan: Plan, level: Level) -> list[dict[str, str]]:
     fixed = [f"data={plan.data}", *DATA, *REFERENCE_CONFIG, *level.overrides, f"training.epochs={level.epochs}"]
     fixed += ["tracking.experiment=convergence"]
     rows = run_grid(folder, f"convergence-{level.name}", fixed, {"seed": plan.seeds}, workers=2)
-    client = connect(resolve_uri(f"sqlite:///{folder.absolute()}/mlflow.db"))
+    with chdir(folder):
+        client = connect(resolve_uri(None))
     factors = {one.factor for one in plan.levels} if level == REFERENCE else {level.factor}
     for row in rows:
         client.set_tag(row["run_id"], TAG, ", ".join(sorted(factors)))

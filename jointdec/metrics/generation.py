@@ -2,8 +2,8 @@
 
 Papers define these shares differently, so their numbers are not comparable as they stand: MolGAN (De Cao &
 Kipf 2018) lets a valid molecule fall into several fragments ('.' in its SMILES), SCAT (Zou & Lerman 2018)
-looks at connected ones alone and counts duplicates as novel. Here '.' is allowed as in MolGAN, every share
-keeps its own denominator, and the share of connected molecules stands beside them.
+looks at connected graphs alone and counts duplicates as novel. Here '.' is allowed as in MolGAN, every share
+keeps its own denominator, and the share of connected molecules stands beside them, as does SCAT's validity.
 
 The labels hold no charges. A charged molecule of the training set is therefore known by its uncharged graph,
 and 139 of QM9's own 130,831 (nitro groups and the like) are not valid by this measure.
@@ -27,6 +27,7 @@ from jointdec.metrics.reconstruction import UPPER, pairs
 
 Labels = npt.NDArray[np.uint8]
 NONE = 4
+SHARES = ("validity", "uniqueness", "novelty", "connected", "connected_validity")
 BRACKET = re.compile(r"\[(?!nH\])")  # an atom with a charge or the like; [nH] has none
 
 
@@ -34,13 +35,14 @@ BRACKET = re.compile(r"\[(?!nH\])")  # an atom with a charge or the like; [nH] h
 class Generated:
     """What n decoded graphs are worth.
 
-    Uniqueness, novelty and connected are shares of the valid molecules: NaN, not 0, where none is valid.
+    Shares of nothing are NaN, not 0: where no graph is valid, or none is connected.
 
     Attributes:
         validity: share of all n graphs that RDKit sanitises and that have an atom.
         uniqueness: distinct canonical SMILES / valid molecules.
         novelty: share of the distinct valid molecules that are not in the training set.
         connected: share of the valid molecules that are in one piece.
+        connected_validity: share of the graphs in one piece that RDKit sanitises, SCAT's validity.
         counts: how often each distinct valid molecule (non-isomeric canonical SMILES) was generated, the most
             frequent first, then by name.
     """
@@ -49,12 +51,13 @@ class Generated:
     uniqueness: float
     novelty: float
     connected: float
+    connected_validity: float
     counts: dict[str, int]
 
     @property
     def metrics(self) -> dict[str, float]:
-        """The four shares by name."""
-        return {name: getattr(self, name) for name in ("validity", "uniqueness", "novelty", "connected")}
+        """The shares by name."""
+        return {name: getattr(self, name) for name in SHARES}
 
 
 def generation(nodes: Labels, edges: Labels, training_smiles: Collection[str]) -> Generated:
@@ -71,16 +74,20 @@ def generation(nodes: Labels, edges: Labels, training_smiles: Collection[str]) -
     if len(nodes) == 0:
         raise ValueError("The shares of 0 generated graphs are not defined.")
     counts: Counter[str] = Counter()
-    for smiles, count in _smiles_of_distinct(nodes, edges):
-        counts[smiles] += count
+    in_one_piece = 0
+    for smiles, whole, count in _distinct(nodes, edges):
+        in_one_piece += count * whole
+        if smiles is not None:
+            counts[smiles] += count
     known = {smiles if not BRACKET.search(smiles) else _without_charges(smiles) for smiles in training_smiles}
     valid = counts.total()
-    connected = sum(count for smiles, count in counts.items() if "." not in smiles)
+    valid_and_whole = sum(count for smiles, count in counts.items() if "." not in smiles)
     return Generated(
         validity=valid / len(nodes),
         uniqueness=_share(len(counts), valid),
         novelty=_share(len(counts.keys() - known), len(counts)),
-        connected=_share(connected, valid),
+        connected=_share(valid_and_whole, valid),
+        connected_validity=_share(valid_and_whole, in_one_piece),
         counts=dict(sorted(counts.items(), key=lambda item: (-item[1], item[0]))),
     )
 
@@ -109,14 +116,33 @@ def _without_charges(smiles: str) -> str | None:
     return _canonical_smiles(molecule)
 
 
-def _smiles_of_distinct(nodes: Labels, edges: Labels) -> list[tuple[str, int]]:
-    """SMILES and count of each distinct valid graph; RDKit takes all the time, so it sees each graph once."""
+def connected(nodes: Labels, edges: Labels) -> npt.NDArray[np.bool_]:
+    """Whether each graph, (n, 9) and (n, 9, 9), of which the strict upper triangle is read, is in one piece: (n,).
+
+    A graph without an atom is not.
+    """
+    atoms = nodes != NONE
+    both = atoms[:, :, None] & atoms[:, None, :]
+    bonds = np.triu(edges, 1) > 0
+    reached = ((bonds | bonds.transpose(0, 2, 1)) & both) | np.eye(NODES, dtype=bool)
+    for _ in range(3):  # paths of at most 2, 4, 8 bonds
+        reached = reached @ reached
+    whole: npt.NDArray[np.bool_] = (reached | ~both).all((1, 2)) & atoms.any(1)
+    return whole
+
+
+def _distinct(nodes: Labels, edges: Labels) -> list[tuple[str | None, bool, int]]:
+    """SMILES (None if not valid), whether it is in one piece, and count of each distinct graph.
+
+    RDKit takes all the time, so it sees each graph once.
+    """
     rows = np.concatenate([nodes, _without_dangling(nodes, pairs(edges))], axis=1)
     distinct, counts = np.unique(rows, axis=0, return_counts=True)
     graphs = np.zeros((len(distinct), NODES, NODES), np.uint8)
     graphs[:, *UPPER] = distinct[:, NODES:]
     named = (canonical_smiles(row[:NODES], graph) for row, graph in zip(distinct, graphs, strict=True))
-    return [(smiles, int(count)) for smiles, count in zip(named, counts, strict=True) if smiles is not None]
+    whole = connected(distinct[:, :NODES], graphs)
+    return [(smiles, bool(one), int(count)) for smiles, one, count in zip(named, whole, counts, strict=True)]
 
 
 def _without_dangling(nodes: Labels, bonds: Labels) -> Labels:

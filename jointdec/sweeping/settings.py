@@ -14,7 +14,9 @@ EPOCH_METRICS = (
     *(f"val/{name}" for name in ("loss", "nodes", "edges", "node_accuracy", "edge_accuracy", "exact")),
     "time/ms_per_step",
 )
-FINAL_METRICS = tuple(f"generate/{name}" for name in ("validity", "uniqueness", "novelty", "connected"))
+FINAL_METRICS = tuple(
+    f"generate/{name}" for name in ("validity", "uniqueness", "novelty", "connected", "connected_validity")
+)
 WEIGHTED = ("train/loss", "val/loss")
 SCALARS_ALLOWED = ("objective", "direction", "penalty")  # of the keys that hold lists
 

@@ -6,7 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rdkit import Chem
 
-from jointdec.metrics.generation import canonical_smiles, generation
+from jointdec.data.molecules import to_molecule
+from jointdec.metrics.generation import SHARES, canonical_smiles, connected, generation
+from jointdec.sweeping.settings import FINAL_METRICS
 
 ATOMS = {"C": 0, "O": 1, "N": 2, "F": 3, "none": 4}
 
@@ -41,7 +43,10 @@ def test_known_graphs_give_the_shares_counted_by_hand():
     graphs = [ETHANOL, ETHANOL, ETHANOL_BACKWARDS, BENZENE, BENZENE_SHIFTED, TWO_PIECES, PENTAVALENT, EMPTY]
     got = judge(graphs, training=("CCO", "C"))
     assert got.counts == {"CCO": 3, "c1ccccc1": 2, "CC.CO": 1}
-    assert got.metrics == {"validity": 6 / 8, "uniqueness": 3 / 6, "novelty": 2 / 3, "connected": 5 / 6}
+    assert got.metrics == {
+        **{"validity": 6 / 8, "uniqueness": 3 / 6, "novelty": 2 / 3, "connected": 5 / 6},
+        "connected_validity": 5 / 6,  # the pentavalent carbon is in one piece, the empty graph is not
+    }
 
 
 @pytest.mark.parametrize(
@@ -59,6 +64,27 @@ def test_a_graph_has_the_smiles_of_its_molecule_or_none(labels, smiles):
     assert canonical_smiles(*labels) == smiles
 
 
+@given(st.integers(0, 2**32 - 1))
+@settings(max_examples=30)
+def test_a_graph_is_connected_as_rdkit_counts_its_fragments(seed):
+    rng = np.random.default_rng(seed)
+    nodes = rng.choice(5, (20, 9), p=[0.3, 0.1, 0.1, 0.1, 0.4]).astype(np.uint8)
+    edges = np.triu(rng.choice(4, (20, 9, 9), p=[0.7, 0.2, 0.05, 0.05]), 1).astype(np.uint8)
+    fragments = [len(Chem.GetMolFrags(to_molecule(*labels))) for labels in zip(nodes, edges, strict=True)]
+    assert connected(nodes, edges).tolist() == [count == 1 for count in fragments]
+
+
+def test_a_chain_of_nine_is_connected_until_one_bond_is_cut():
+    whole = graph("C" * 9, {(i, i + 1): 1 for i in range(8)})
+    cut = graph("C" * 9, {(i, i + 1): 1 for i in range(8) if i != 3})
+    nodes, edges = (np.stack(part) for part in zip(whole, cut, EMPTY, strict=True))
+    assert connected(nodes, edges).tolist() == [True, False, False]
+
+
+def test_every_share_can_be_a_sweeps_objective():
+    assert tuple(f"generate/{name}" for name in SHARES) == FINAL_METRICS
+
+
 def test_bonds_to_no_atom_do_not_make_another_molecule():
     assert judge([ETHANOL, DANGLING]).counts == {"CCO": 2}
 
@@ -67,6 +93,8 @@ def test_where_nothing_is_valid_the_shares_of_valid_molecules_are_nan_and_validi
     got = judge([PENTAVALENT, EMPTY])
     assert got.validity == 0
     assert all(math.isnan(share) for share in (got.uniqueness, got.novelty, got.connected))
+    assert got.connected_validity == 0  # of the one graph in one piece
+    assert math.isnan(judge([EMPTY, TWO_PIECES]).connected_validity)
     assert got.counts == {}
 
 
