@@ -1,0 +1,118 @@
+"""The answer's NaN: on which share of seeds, when, by which operation, and what alpha and the learning rate do to it.
+
+python experiments/answer_nan/answer_nan.py               all of QM9, 25 minutes on 2 cores, resumable
+python experiments/answer_nan/answer_nan.py quick=true --output FOLDER      the sample, 2 seeds: whether it works
+
+Every trial is a run of jointdec.sweep in MLflow's experiment "answer_nan", a NaN with its forensic report.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from page import write
+from watch import Row, watch
+
+from jointdec.sweeping.grid import FOLDER, run_grid
+
+HERE = Path(__file__).parent
+FIXED = (
+    *("loss=answer", "data.scattering=spectral", "data.normalization=spherise", "optimizer.epsilon=1e-7"),
+    *("training.batch_size=50", "tracking.experiment=answer_nan"),
+)
+FACTS = ("step", "tensor", "cause", "where")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is laid out."""
+
+    data: str
+    alphas: Sequence[float]
+    rates: Sequence[float]
+    seeds: tuple[int, ...]
+    long_seeds: tuple[int, ...]
+    epochs: int
+    long_epochs: int
+    watched_steps: int
+    every: int
+
+
+FULL = Plan(
+    "qm9", (0.0, 0.01, 0.1, 0.2, 0.3), (1e-4, 1e-3, 1e-2, 1e-1), (0, 1, 2, 3, 4), tuple(range(10)), 1, 10, 2000, 200
+)
+QUICK = Plan("molecules", (0.0, 0.2), (1e-3, 1e-1), (0, 1), (0, 1), 2, 3, 40, 20)
+
+
+def main() -> None:
+    """Train what is not trained yet, and write."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("quick", nargs="?", choices=["quick=true"], help="few and short trials")
+    parser.add_argument("--output", type=Path, default=HERE, help="folder of the studies, README.md and results/")
+    given = parser.parse_args()
+    plan, folder = QUICK if given.quick else FULL, given.output.absolute()
+    (folder / "results").mkdir(parents=True, exist_ok=True)
+    fixed = [f"data={plan.data}", *FIXED]
+
+    grid = {"model.alpha": plan.alphas, "optimizer.learning_rate": plan.rates, "seed": plan.seeds}
+    trials = train(folder, "answer_nan-grid", [*fixed, f"training.epochs={plan.epochs}"], grid)
+    as_given = {"model.alpha": [0.2], "optimizer.learning_rate": [1e-3], "seed": plan.long_seeds}
+    trials += train(folder, "answer_nan-long", [*fixed, f"training.epochs={plan.long_epochs}"], as_given)
+    save(trials, folder / "results/trials.csv")
+
+    file = folder / "results/watched.csv"
+    if not file.is_file():  # what takes minutes is not repeated
+        alphas = [alpha for alpha in plan.alphas if alpha > 0]
+        save([row for alpha in alphas for row in _watch(plan, fixed, alpha)], file)
+    with file.open(encoding="utf-8", newline="") as opened:
+        watched = [{key: float(value) for key, value in row.items()} for row in csv.DictReader(opened)]
+    write(trials, watched, folder)
+
+
+def train(folder: Path, name: str, fixed: Sequence[str], grid: dict[str, Sequence[Any]]) -> list[dict[str, Any]]:
+    """A row a trial: where it went NaN, by which tensor, why; accuracy and losses at its end."""
+    rows = []
+    for row in run_grid(folder, name, fixed, grid, workers=2):
+        place = Path(row[FOLDER])
+        summary = json.loads((place / "summary.json").read_text())
+        curves = np.load(place / "curves.npz")
+        found = summary.get("divergence", {})
+        finite = curves["step/nodes"][np.isfinite(curves["step/nodes"])]
+        rows.append(
+            {"study": name.partition("-")[2], "alpha": float(row["model.alpha"])}
+            | {"rate": float(row["optimizer.learning_rate"]), "seed": int(row["seed"])}
+            | {"outcome": summary["outcome"], "steps": summary["steps"], "run_id": row["run_id"]}
+            | {
+                "atoms_right": summary["last"].get("val/node_accuracy"),
+                "pairs_right": summary["last"].get("val/edge_accuracy"),
+            }
+            | {
+                "first_loss": finite[:1].mean() if len(finite) else None,
+                "last_loss": float(np.median(finite[-100:])) if len(finite) else None,
+            }
+            | {f"nan_{name}": found.get(name) for name in FACTS}
+        )
+    return rows
+
+
+def save(rows: Sequence[dict[str, Any]], file: Path) -> None:
+    """Write a table."""
+    with file.open("w", newline="", encoding="utf-8") as opened:
+        table = csv.DictWriter(opened, list(rows[0]), lineterminator="\n")
+        table.writeheader()
+        table.writerows(rows)
+
+
+def _watch(plan: Plan, fixed: Sequence[str], alpha: float) -> list[Row]:
+    return watch([*fixed, f"model.alpha={alpha}"], plan.seeds, plan.every, plan.watched_steps)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,84 @@
+"""What the answer's loss does to the atoms' head in training: which atoms still have a gradient, which sums are near 0.
+
+The loss divides an atom's five raw outputs by their sum, clips to [1e-7, 1 - 1e-7] and takes the log. Where the true
+class's share is clipped, the gradient of that atom is exactly 0; where the sum is exactly 0, it is NaN.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import tensorflow as tf
+from hydra import compose, initialize_config_dir
+
+from jointdec.config import Config, conf_folder, parse
+from jointdec.data.dataset import Dataset, Split
+from jointdec.data.load import load
+from jointdec.losses.formulation import CHUNK, Formulation, make_formulation
+from jointdec.training.evaluation import on_device
+from jointdec.training.program import CompiledTraining
+
+WATCHED = 2048  # training molecules looked at
+NEAR = 1e-3  # sums of outputs that count as near 0
+LAYERS = ("nodes_1", "nodes_2", "nodes_3", "nodes_4")
+Row = dict[str, float]
+
+
+def configure(overrides: list[str]) -> Config:
+    """The configuration of these overrides."""
+    with initialize_config_dir(str(conf_folder()), version_base="1.3"):
+        return parse(compose("config", overrides=overrides))
+
+
+def watch(overrides: list[str], seeds: tuple[int, ...], every: int, steps: int) -> list[Row]:
+    """Train and look at the atoms' head every so many steps, before the step. One compilation serves all seeds."""
+    config = configure([*overrides, f"seed={seeds[0]}"])
+    dataset, formulation = load(config.data), make_formulation(config)
+    training = CompiledTraining(config, formulation, dataset)
+    rows = []
+    for seed in seeds:
+        training.start_over(configure([*overrides, f"seed={seed}"]))
+        watched = dataset.train.rows(training.order(0)[:WATCHED])
+        norms: list[npt.NDArray[Any]] = []
+        for first in range(0, steps + 1, every):
+            rows.append(
+                {"alpha": config.model.alpha, "seed": seed, "step": first}
+                | look(formulation, watched)
+                | zero_sums(formulation, dataset)
+                | {"gradient_norm": float(np.median(np.concatenate(norms))) if norms else np.nan}
+            )
+            if first < steps:
+                taken = training.run_steps(0, first, min(first + every, steps))
+                norms = [np.sqrt((taken[:, 4 : 4 + len(LAYERS)] ** 2).sum(1))]
+    return rows
+
+
+def look(formulation: Formulation, split: Split) -> Row:
+    """Shares of the atoms: right ones, and those without any gradient, by whether they are right."""
+    right, still, both = [], [], []
+    for first in range(0, len(split), CHUNK):
+        data = on_device(split.rows(np.arange(first, min(first + CHUNK, len(split)))), tf.float32)
+        heads = formulation.heads(data.features)
+        labels = data.labels(heads)
+        with tf.GradientTape() as tape:
+            tape.watch(heads["nodes"])
+            loss = formulation.loss(labels, heads)["nodes"]
+        gradient = tape.gradient(loss, heads["nodes"]).numpy()
+        hit = heads["nodes"].numpy().argmax(-1) == labels["nodes"].numpy().argmax(-1)
+        none = (gradient == 0).all(-1)
+        right.append(hit)
+        still.append(none & ~hit)
+        both.append(none & hit)
+    return {
+        "right": float(np.concatenate(right).mean()),
+        "no_gradient_wrong": float(np.concatenate(still).mean()),
+        "no_gradient_right": float(np.concatenate(both).mean()),
+    }
+
+
+def zero_sums(formulation: Formulation, dataset: Dataset) -> Row:
+    """How many of an epoch's sums of outputs are near 0, and how many are 0."""
+    sums = formulation.logits(dataset.train.features)["nodes_logits"].sum(-1)
+    return {"sums": sums.size, "near_zero": int((np.abs(sums) < NEAR).sum()), "zero": int((sums == 0).sum())}
