@@ -9,16 +9,25 @@ Every level is a study of python -m jointdec.sweep, every trial a run in MLflow'
 from __future__ import annotations
 
 import argparse
+import csv
+import sys
+from collections.abc import Callable
 from contextlib import chdir
 from pathlib import Path
 
-from levels import DATA, FULL, QUICK, REFERENCE, REFERENCE_CONFIG, Level, Plan
+import speed
+from curves import Curve, read, save
+from figure import draw
+from labels import compare
+from levels import FULL, QUICK, Level, Plan, overrides_of
+from page import text
 
-from jointdec.sweeping.grid import run_grid
+from jointdec.sweeping.grid import FOLDER, run_grid
 from jointdec.tracking.store import connect
 from jointdec.tracking.uri import resolve_uri
 
 HERE = Path(__file__).parent
+BEGIN, END = "<!-- results: written by convergence.py -->", "<!-- end of results -->"
 TAG = "jointdec.factors"  # the factors in whose comparison a run takes part
 
 
@@ -28,23 +37,55 @@ def main() -> None:
     parser.add_argument("quick", nargs="?", choices=["quick=true"], help="few and short trials")
     parser.add_argument("--output", type=Path, default=HERE, help="folder of the studies, README.md and results/")
     given = parser.parse_args()
-    plan, folder = QUICK if given.quick else FULL, given.output
+    plan, folder = QUICK if given.quick else FULL, given.output.absolute()
     folder.mkdir(parents=True, exist_ok=True)
-    trials = {level.name: train(folder, plan, level) for level in plan.levels}
-    print({name: len(rows) for name, rows in trials.items()})
+    results = folder / "results"
+    results.mkdir(exist_ok=True)
+    runs = {level.name: train(folder, plan, level) for level in plan.levels}
+    save([curve for curves in runs.values() for curve in curves], results)
+    times = kept(results / "speed.csv", lambda: time_steps(plan))
+    ratios = speed.ratios({name: [float(row[name]) for row in times] for name in times[0]})
+    labels = kept(results / "labels.csv", lambda: compare(plan))
+    draw(runs, plan.levels, ratios, results / "convergence.png")
+    tables = text(runs, plan.levels, ratios, labels)
+    (results / "tables.md").write_text(tables + "\n", encoding="utf-8")
+    print(tables)
+    readme = folder / "README.md"
+    if readme.is_file():
+        before, _, rest = readme.read_text(encoding="utf-8").partition(BEGIN)
+        readme.write_text(f"{before}{BEGIN}\n\n{tables}\n\n{END}{rest.partition(END)[2]}", encoding="utf-8")
 
 
-def train(folder: Path, plan: Plan, level: Level) -> list[dict[str, str]]:
-    """The trials of a level, a seed each; tagged, so that jointdec.compare can pick a factor's."""
-    fixed = [f"data={plan.data}", *DATA, *REFERENCE_CONFIG, *level.overrides, f"training.epochs={level.epochs}"]
-    fixed += ["tracking.experiment=convergence"]
+def train(folder: Path, plan: Plan, level: Level) -> list[Curve]:
+    """The curves of a level, a seed each; the runs are tagged, so that jointdec.compare can pick a factor's."""
+    fixed = [*overrides_of(plan, level), "tracking.experiment=convergence"]
     rows = run_grid(folder, f"convergence-{level.name}", fixed, {"seed": plan.seeds}, workers=2)
     with chdir(folder):
         client = connect(resolve_uri(None))
-    factors = {one.factor for one in plan.levels} if level == REFERENCE else {level.factor}
+    factors = {one.factor for one in plan.levels} if level == plan.levels[0] else {level.factor}
     for row in rows:
         client.set_tag(row["run_id"], TAG, ", ".join(sorted(factors)))
-    return rows
+    if failed := [row["seed"] for row in rows if row["state"] != "complete"]:
+        sys.exit(f"{level.name}: seeds {', '.join(failed)} diverged, and what they do has no curve to compare.")
+    return [read(level.name, int(row["seed"]), Path(row[FOLDER])) for row in rows]
+
+
+def kept(file: Path, make: Callable[[], list[dict[str, float]]]) -> list[dict[str, str]]:
+    """A table that is made once, and then read."""
+    if not file.is_file():
+        rows = make()
+        with file.open("w", newline="", encoding="utf-8") as opened:
+            table = csv.DictWriter(opened, list(rows[0]), lineterminator="\n")
+            table.writeheader()
+            table.writerows(rows)
+    with file.open(encoding="utf-8", newline="") as opened:
+        return list(csv.DictReader(opened))
+
+
+def time_steps(plan: Plan) -> list[dict[str, float]]:
+    """A row a round: level -> ms a step."""
+    measured = speed.measure(plan)
+    return [{name: round(times[number], 4) for name, times in measured.items()} for number in range(plan.rounds)]
 
 
 if __name__ == "__main__":

@@ -9,6 +9,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from hydra import compose, initialize_config_dir
+
+from jointdec.config import Config, conf_folder, parse
+
 DATA = ("data.scattering=spectral", "data.normalization=spherise")
 REFERENCE_CONFIG = (
     *("model=two_tower", "model.alpha=0.2", "model.initializer=glorot_normal", "loss=split"),
@@ -70,7 +74,7 @@ LEVELS = (
     Level("gram_whiten", "together", "plain Gram, whitened", (SCAT, WHITEN), EPOCHS + 1),
     Level("he_gram_whiten", "together", "all three", (HE, SCAT, WHITEN), EPOCHS + 1),
 )
-CUBE = ("initializer", "bonds' head", "normalisation")  # laid out in full: the loss is homogeneous in their scales
+CUBE = {"initializer": HE, "bonds' head": SCAT, "normalisation": WHITEN}  # laid out in full: all change the scale
 
 
 @dataclass(frozen=True)
@@ -81,13 +85,27 @@ class Plan:
     levels: tuple[Level, ...]
     seeds: tuple[int, ...]
     rounds: int
+    label_steps: int
 
 
-FULL = Plan("qm9", (REFERENCE, *LEVELS), (0, 1, 2, 3, 4), 9)
+FULL = Plan("qm9", (REFERENCE, *LEVELS), (0, 1, 2, 3, 4), 9, 1000)
 QUICK = Plan(
     "molecules",
     tuple(replace(level, epochs=level.epochs * 2) for level in (REFERENCE, *LEVELS) if level.name in
           ("reference", "he_normal", "batch_300", "plain_gram", "as_tf1")),
     (0, 1),
     2,
+    50,
 )  # fmt: skip
+
+
+def overrides_of(plan: Plan, level: Level) -> list[str]:
+    """The whole configuration of a level, but for the seed."""
+    epochs = f"training.epochs={level.epochs}"
+    return [f"data={plan.data}", *DATA, *REFERENCE_CONFIG, *level.overrides, epochs]
+
+
+def configure(plan: Plan, level: Level, *overrides: str) -> Config:
+    """The configuration of a level, with overrides on top."""
+    with initialize_config_dir(str(conf_folder()), version_base="1.3"):
+        return parse(compose("config", overrides=[*overrides_of(plan, level), *overrides]))

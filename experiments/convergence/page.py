@@ -1,0 +1,174 @@
+"""The tables of the README."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from curves import Curve
+from effects import (
+    BUDGETS,
+    OWN_LOSS,
+    Effect,
+    interactions,
+    loss_effects,
+    ranking,
+    reference_epochs,
+    share_effects,
+    speeds,
+)
+from levels import REFERENCE, Level
+
+SHARES = {"node_accuracy": "atoms", "edge_accuracy": "pairs", "exact": "exact"}
+Runs = Mapping[str, Sequence[Curve]]
+
+
+def text(runs: Runs, levels: Sequence[Level], ratios: Mapping[str, float], labels: Sequence[Mapping[str, str]]) -> str:
+    """All tables, as Markdown."""
+    parts = [
+        start(runs),
+        *speed_table(runs, levels, ratios),
+        *loss_table(runs, levels, ratios),
+        *share_table(runs, levels, ratios),
+        *ranking_table(runs, levels, ratios),
+        *interaction_table(runs, levels),
+        label_line(labels),
+    ]
+    return "\n".join(parts)
+
+
+def start(runs: Runs) -> str:
+    """What the reference comes to."""
+    reference = runs[REFERENCE.name]
+    epochs = reference_epochs(reference)
+    values = {name: [curve.at(name, epochs) for curve in reference] for name in ("loss", *SHARES)}
+    means = {name: (np.mean(value), np.std(value, ddof=1)) for name, value in values.items()}
+    shares = ", ".join(f"{SHARES[name]} {100 * means[name][0]:.2f} ± {100 * means[name][1]:.2f} %" for name in SHARES)
+    return (
+        f"The reference after {epochs} epochs, {epochs * reference[0].steps_per_epoch:,} steps, {len(reference)} seeds "
+        f"(mean ± standard deviation): validation loss {means['loss'][0]:.4f} ± {means['loss'][1]:.4f}, {shares}.\n"
+    )
+
+
+def speed_table(runs: Runs, levels: Sequence[Level], ratios: Mapping[str, float]) -> list[str]:
+    """How many times as fast each level gets to where the reference is after its first epoch."""
+    found = speeds(runs, levels, ratios)
+    lines = [
+        "**How many times as fast** to the training loss that the reference has after one epoch. Above 1 is faster.",
+        "",
+        f"| factor | level | counted in {' | in '.join(BUDGETS)} | time a step |",
+        f"|---|---|{'---|' * len(BUDGETS)}---|",
+    ]
+    for level in levels:
+        if level.name != REFERENCE.name and level.factor != OWN_LOSS:
+            cells = " | ".join(_times(found[budget].get(level.name)) for budget in BUDGETS)
+            lines.append(f"| {level.factor} | {level.label} | {cells} | {ratios[level.name]:.2f} |")
+    return [*lines, ""]
+
+
+def loss_table(runs: Runs, levels: Sequence[Level], ratios: Mapping[str, float]) -> list[str]:
+    """The validation loss against the reference's at three kinds of equal cost."""
+    found = loss_effects(runs, levels, ratios)
+    lines = [
+        "**Validation loss against the reference's**, in percent. Below 0 is better.",
+        "",
+        f"| factor | level | at equal {' | at equal '.join(BUDGETS)} |",
+        f"|---|---|{'---|' * len(BUDGETS)}",
+    ]
+    for level in levels:
+        if level.name in found["epochs"]:
+            cells = " | ".join(_percent(found[budget][level.name]) for budget in BUDGETS)
+            lines.append(f"| {level.factor} | {level.label} | {cells} |")
+    return [*lines, ""]
+
+
+def share_table(runs: Runs, levels: Sequence[Level], ratios: Mapping[str, float]) -> list[str]:
+    """Held-out atoms, pairs and whole molecules at equal epochs; whole molecules at equal steps and seconds, too."""
+    found = {metric: share_effects(runs, levels, ratios, metric) for metric in SHARES}
+    columns = [(metric, "epochs") for metric in SHARES] + [("exact", "steps"), ("exact", "seconds")]
+    heads = [f"{SHARES[metric]}, equal {budget}" for metric, budget in columns]
+    lines = [
+        "**Held-out molecules decoded right, against the reference**, in percentage points. Above 0 is better.",
+        "",
+        f"| factor | level | {' | '.join(heads)} |",
+        f"|---|---|{'---|' * len(heads)}",
+    ]
+    for level in levels:
+        if level.name != REFERENCE.name:
+            cells = " | ".join(_points(found[metric][budget][level.name]) for metric, budget in columns)
+            lines.append(f"| {level.factor} | {level.label} | {cells} |")
+    return [*lines, ""]
+
+
+def ranking_table(runs: Runs, levels: Sequence[Level], ratios: Mapping[str, float]) -> list[str]:
+    """Factors by how far their largest level moves the validation loss."""
+    found = loss_effects(runs, levels, ratios)
+    names = {level.name: level.label for level in levels}
+    ranked = {budget: ranking(found[budget], levels) for budget in BUDGETS}
+    lines = [
+        "**Importance**: factors by how far their strongest level moves the validation loss.",
+        "",
+        f"| rank | at equal {' | at equal '.join(BUDGETS)} |",
+        f"|---|{'---|' * len(BUDGETS)}",
+    ]
+    for place in range(len(ranked["epochs"])):
+        rows = [ranked[budget][place] for budget in BUDGETS]
+        cells = " | ".join(f"{factor} ({names[level]}): {_change(by)}" for factor, level, by in rows)
+        lines.append(f"| {place + 1} | {cells} |")
+    return [*lines, ""]
+
+
+def interaction_table(runs: Runs, levels: Sequence[Level]) -> list[str]:
+    """The full design over three factors that change the scale of the logits."""
+    found = interactions(runs, levels, lambda curve, epoch: math.log(curve.at("loss", epoch)))
+    if not found:
+        return []
+    lines = [
+        "**Interactions**, all 8 combinations of SCAT's initial weights, the plain Gram head and whitening at equal "
+        "epochs: what each does to the validation loss on average over the others, and what they do beyond that.",
+        "",
+        "| effect | validation loss |",
+        "|---|---|",
+    ]
+    return [*lines, *(f"| {name} | {_percent(effect)} |" for name, effect in found.items()), ""]
+
+
+def label_line(labels: Sequence[Mapping[str, str]]) -> str:
+    """What the gradient into the labels does."""
+    worst = max(max(float(row["curves"]), float(row["weights"])) for row in labels)
+    what = "no bit of curves or weights differs" if worst == 0 else f"the largest difference is {worst:.2g}"
+    return (
+        f"**Gradient into the labels or not**: {len(labels)} seeds, {int(labels[0]['steps']):,} steps with either "
+        f"operation: {what}."
+    )
+
+
+def _times(effect: Effect | None) -> str:
+    if effect is None:
+        return "does not get there"
+    return _marked(
+        f"{math.exp(effect.difference.mean):.2f} ({math.exp(effect.low):.2f} to {math.exp(effect.high):.2f})", effect
+    )
+
+
+def _percent(effect: Effect) -> str:
+    if effect.difference.same:
+        return "the same"
+    return _marked(f"{_change(effect.difference.mean)} ({_change(effect.low)} to {_change(effect.high)})", effect)
+
+
+def _change(log_ratio: float) -> str:
+    return f"{100 * math.expm1(log_ratio):+.1f} %"
+
+
+def _points(effect: Effect) -> str:
+    if effect.difference.same:
+        return "the same"
+    half = effect.high - effect.difference.mean
+    return _marked(f"{effect.difference.mean:+.2f} ± {half:.2f}", effect)
+
+
+def _marked(words: str, effect: Effect) -> str:
+    """Bold where the difference holds."""
+    return f"**{words}**" if effect.difference.holds else words
