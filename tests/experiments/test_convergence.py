@@ -1,0 +1,189 @@
+"""The convergence study: its effects against formulas, its levels, and that a quick one runs, goes on, and writes."""
+
+import csv
+import math
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy import stats
+
+FOLDER = Path(__file__).parents[2] / "experiments" / "convergence"
+
+
+@pytest.fixture(scope="module")
+def study(import_from):
+    return import_from("convergence", "curves", "effects", "levels", "labels", "page", "speed")
+
+
+@pytest.fixture(scope="module")
+def make_curve(study):
+    """A run whose validation loss is exp(-rate t) and whose training loss is the same, after t epochs."""
+
+    def make(level, seed, *, rate=1.0, steps=100, epochs=3, scale=1.0):
+        t = np.arange(1, epochs + 1)
+        shares = {name: 1 - np.exp(-rate * t) for name in ("node_accuracy", "edge_accuracy", "exact")}
+        losses = {name: scale * np.exp(-rate * t) for name in ("loss", "nodes", "edges")}
+        tenths = np.arange(1, 10 * epochs + 1) / 10
+        return study.curves.Curve(level, seed, steps, losses | shares, scale * np.exp(-rate * tenths))
+
+    return make
+
+
+def test_a_metric_between_two_epochs_lies_on_the_line_and_outside_of_them_is_refused(make_curve):
+    curve = make_curve("reference", 0)
+    assert curve.at("loss", 2) == pytest.approx(math.exp(-2))
+    assert curve.at("loss", 2.25) == pytest.approx(0.75 * math.exp(-2) + 0.25 * math.exp(-3))
+    for epoch in (0.9, 3.1):
+        with pytest.raises(ValueError, match="reference was validated after 1 to 3 epochs"):
+            curve.at("loss", epoch)
+
+
+def test_the_epochs_to_a_loss_are_where_an_exponential_has_it(make_curve):
+    curve = make_curve("reference", 0, rate=0.7)
+    assert curve.epochs_to(math.exp(-0.7 * 1.234)) == pytest.approx(1.234)
+    assert curve.epochs_to(math.exp(-0.7 * 3.1)) == math.inf
+    assert curve.epochs_to(2.0) == 0.1
+
+
+def test_a_trials_curve_is_its_validation_and_the_median_of_each_tenth_of_an_epoch(study, tmp_path):
+    loss = np.arange(40.0)
+    loss[3] = 1e9  # one molecule unlike all others
+    arrays = {f"val/{name}": np.array([0.5, 0.25]) for name in study.curves.VALIDATION}
+    np.savez(tmp_path / "curves.npz", **arrays, **{"step/loss": loss, "epoch": np.arange(2)})
+    curve = study.curves.read("reference", 4, tmp_path)
+    assert (curve.epochs, curve.steps_per_epoch, curve.seed) == (2, 20, 4)
+    expected = np.arange(40.0).reshape(20, 2).mean(1)
+    expected[1] = (2 + 1e9) / 2
+    np.testing.assert_allclose(curve.train, expected)
+
+
+def test_equal_costs_are_equal_epochs_steps_or_seconds(study, make_curve):
+    reference, level = make_curve("reference", 0, steps=600), make_curve("batch_300", 0, steps=100, epochs=18)
+    cost = {budget: study.effects.epochs_at(budget, level, reference, 4.0) for budget in study.effects.BUDGETS}
+    assert cost == {"epochs": 3, "steps": 18, "seconds": 4.5}
+
+
+def test_intervals_that_hold_at_once_are_students_at_bonferronis_level(study):
+    rng = np.random.default_rng(0)
+    pairs = {name: (dict(enumerate(rng.normal(size=5))), dict(enumerate(rng.normal(size=5)))) for name in "abcd"}
+    found = study.effects.together(pairs)
+    p_values = {}
+    for name, (here, there) in pairs.items():
+        paired = np.array(list(here.values())) - np.array(list(there.values()))
+        low, high = stats.t.interval(1 - 0.05 / 4, 4, loc=paired.mean(), scale=stats.sem(paired))
+        assert (found[name].low, found[name].high) == pytest.approx((low, high))
+        p_values[name] = stats.ttest_1samp(paired, 0).pvalue
+    smallest = min(p_values, key=p_values.get)
+    assert found[smallest].difference.corrected == pytest.approx(min(1, 4 * p_values[smallest]))
+
+
+def runs_of(make_curve, **levels):
+    """Level -> five runs whose loss has a seed's own factor, which pairing takes out, and a little noise."""
+    rng = np.random.default_rng(1)
+    factor = np.exp(rng.normal(0, 0.3, 5))
+    return {
+        name: [make_curve(name, seed, **given, scale=factor[seed] * np.exp(rng.normal(0, 1e-4))) for seed in range(5)]
+        for name, given in levels.items()
+    }
+
+
+def test_a_level_that_learns_twice_as_fast_an_epoch_in_twice_as_many_steps_is_no_faster_a_step(study, make_curve):
+    runs = runs_of(make_curve, reference={"rate": 0.5}, batch_20={"rate": 1.0, "steps": 200})
+    levels = [level for level in study.levels.FULL.levels if level.name in runs]
+    found = study.effects.speeds(runs, levels, {"reference": 1.0, "batch_20": 0.8})
+    faster = {budget: math.exp(found[budget]["batch_20"].difference.mean) for budget in found}
+    assert faster == pytest.approx({"epochs": 2.0, "steps": 1.0, "seconds": 1.25}, rel=1e-3)
+    assert found["epochs"]["batch_20"].difference.holds
+    assert not found["steps"]["batch_20"].difference.holds
+
+
+def test_a_level_that_never_gets_there_has_no_speed_and_the_answers_loss_is_not_held_against_the_others(
+    study, make_curve
+):
+    runs = runs_of(make_curve, reference={"rate": 0.5}, alpha_0_1={"rate": 0.1}, answer={"rate": 2.0})
+    runs["alpha_0.1"] = runs.pop("alpha_0_1")
+    levels = [level for level in study.levels.FULL.levels if level.name in runs]
+    ratios = dict.fromkeys(runs, 1.0)
+    assert study.effects.speeds(runs, levels, ratios)["epochs"] == {}
+    assert list(study.effects.loss_effects(runs, levels, ratios)["epochs"]) == ["alpha_0.1"]
+    assert set(study.effects.share_effects(runs, levels, ratios, "exact")["epochs"]) == {"alpha_0.1", "answer"}
+
+
+def test_the_effect_on_the_loss_is_the_log_of_the_ratio(study, make_curve):
+    runs = runs_of(make_curve, reference={"rate": 0.5}, he_normal={"rate": 0.6}, whiten={"rate": 0.45})
+    levels = [level for level in study.levels.FULL.levels if level.name in runs]
+    found = study.effects.loss_effects(runs, levels, dict.fromkeys(runs, 1.0))["epochs"]
+    assert found["he_normal"].difference.mean == pytest.approx(-0.3, abs=1e-3)
+    assert [row[:2] for row in study.effects.ranking(found, levels)] == [
+        ("initializer", "he_normal"),
+        ("normalisation", "whiten"),
+    ]
+
+
+def test_the_full_design_finds_the_effects_and_the_interaction_that_were_put_in(study, make_curve):
+    names = {level.name: set(level.overrides) for level in study.levels.FULL.levels}
+    cube = study.levels.CUBE
+    corners = [name for name, overrides in names.items() if overrides <= set(cube.values())]
+    assert len(corners) == 8
+    effects = {"initializer": 0.2, "bonds' head": -0.1, "normalisation": 0.05}
+
+    def value(curve, epoch):
+        on = {factor: cube[factor] in names[curve.level] for factor in cube}
+        both = on["initializer"] == on["normalisation"]  # +0.03 where alike, -0.03 where not
+        return sum(effects[factor] * on[factor] for factor in cube) + (0.03 if both else -0.03)
+
+    runs = {name: [make_curve(name, seed) for seed in range(3)] for name in corners}
+    found = study.effects.interactions(runs, study.levels.FULL.levels, value)
+    means = {name: effect.difference.mean for name, effect in found.items()}
+    assert means == pytest.approx(
+        {
+            **effects,
+            "initializer x bonds' head": 0.0,
+            "initializer x normalisation": 0.06,
+            "bonds' head x normalisation": 0.0,
+            "initializer x bonds' head x normalisation": 0.0,
+        },
+        abs=1e-12,
+    )
+
+
+def test_every_level_is_a_configuration_that_differs_from_the_reference_in_what_it_says(study):
+    reference = study.levels.configure(study.levels.FULL, study.levels.REFERENCE, "training.epochs=1")
+    for level in study.levels.LEVELS:
+        config = study.levels.configure(study.levels.FULL, level, "training.epochs=1")
+        assert config != reference, level.name
+    names = [level.name for level in study.levels.LEVELS]
+    assert len(set(names)) == len(names)
+
+
+def test_the_reference_has_a_gradient_into_the_labels_and_its_peer_none(study, make_config, molecules):
+    config = make_config("loss=tf_native", "model.tower=[8]")
+    assert study.labels.passes_gradient(study.labels.TfNative(config), molecules.train)
+    assert not study.labels.passes_gradient(study.labels.LabelsStopped(config), molecules.train)
+
+
+def test_times_are_compared_within_their_round(study):
+    measured = {"reference": [1.0, 2.0, 4.0], "batch_300": [4.0, 8.2, 15.6]}  # a machine that grows busier
+    assert study.speed.ratios(measured) == {"reference": 1.0, "batch_300": 4.0}
+
+
+@pytest.mark.slow
+def test_a_quick_one_runs_writes_its_files_and_has_nothing_left_to_do_the_second_time(tmp_path):
+    command = [sys.executable, str(FOLDER / "convergence.py"), "quick=true", "--output", str(tmp_path)]
+    subprocess.run(command, check=True)
+    with (tmp_path / "results/epochs.csv").open(encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert {row["level"] for row in rows} == {"reference", "he_normal", "batch_300", "plain_gram", "as_tf1"}
+    assert (tmp_path / "results/convergence.png").read_bytes().startswith(b"\x89PNG")
+    with (tmp_path / "results/labels.csv").open(encoding="utf-8") as file:
+        assert all(float(row["curves"]) == float(row["weights"]) == 0 for row in csv.DictReader(file))
+    before = (tmp_path / "results/tables.md").read_bytes()
+    subprocess.run(command, check=True)
+    assert (tmp_path / "results/tables.md").read_bytes() == before
+    filtered = "filter=tags.`jointdec.factors` LIKE '%initializer%'"
+    compare = [sys.executable, "-m", "jointdec.compare", "tracking.experiment=convergence", "by=model.initializer"]
+    said = subprocess.run([*compare, filtered], cwd=tmp_path, check=True, capture_output=True, text=True).stdout
+    assert "4 runs in 2 groups by model.initializer" in said
