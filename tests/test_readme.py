@@ -14,7 +14,9 @@ def test_ci_runs_the_two_commands_that_readme_gives():
         assert part.replace("pip install ", "pip install -q ") in ci, part
 
 
-@pytest.mark.parametrize("file", ["README.md", *map(str, (ROOT / "experiments").rglob("README.md"))])
+@pytest.mark.parametrize(
+    "file", ["README.md", *map(str, [*(ROOT / "experiments").rglob("README.md"), *(ROOT / "docs").glob("*.md")])]
+)
 def test_every_link_to_a_file_leads_somewhere(file):
     links = re.findall(r"\]\(([^)#:]+)\)", _text(file))
     missing = [link for link in links if not ((ROOT / file).parent / link).exists()]

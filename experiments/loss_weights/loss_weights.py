@@ -12,8 +12,6 @@ from __future__ import annotations
 
 import argparse
 import csv
-import subprocess
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +20,8 @@ import numpy as np
 from figure import draw
 from tables import front_table, verdicts, weight_table
 
+from jointdec.sweeping.grid import OBJECTIVE, run_grid
+
 HERE = Path(__file__).parent
 BEGIN, END = "<!-- results: written by loss_weights.py -->", "<!-- end of results -->"
 MODELS = ("two_tower", "shared_trunk")
@@ -29,7 +29,6 @@ RATES = {"adam": (1e-4, 3e-4, 1e-3, 3e-3, 1e-2), "sgd": (0.03, 0.1, 0.3, 1.0, 3.
 WEIGHTS = (0.1, 0.3, 1.0, 2.0, 5.0, 20.0, 100.0)
 ALPHAS = (0.05, 0.2, 0.4)
 SEEDS, RATE_SEEDS = (0, 1, 2, 3, 4), (100, 101, 102)
-OBJECTIVES = ("val/exact", "val/node_accuracy", "val/edge_accuracy", "val/nodes", "val/edges")
 
 
 @dataclass(frozen=True)
@@ -97,7 +96,7 @@ def weigh(folder: Path, plan: Plan, model: str, optimizer: str, rate: float) -> 
     grid = {"loss.weights.edges": plan.weights, "model.alpha": plan.alphas, "seed": plan.seeds}
     trials = sweep(folder, plan, f"weights-{model}-{optimizer}", fixed, grid)
     names = {"loss.weights.edges": "weight", "model.alpha": "alpha", "seed": "seed", "state": "state"}
-    names |= {name: name for name in OBJECTIVES} | {"cause": "cause"}
+    names |= {name: name for name in OBJECTIVE} | {"cause": "cause"}
     about = {"model": model, "optimizer": optimizer, "rate": str(rate)}
     return [about | {ours: row[theirs] for theirs, ours in names.items()} for row in trials]
 
@@ -106,15 +105,7 @@ def sweep(
     folder: Path, plan: Plan, name: str, fixed: Sequence[str], grid: dict[str, Sequence[float]]
 ) -> list[dict[str, str]]:
     """Run a grid, or what is left of it; its trials as rows."""
-    searched = [f"{key}=choice({','.join(map(str, values))})" for key, values in grid.items()]
-    settings = [f"sweep.name={name}", "sweep.sampler=grid", f"sweep.workers={plan.workers}"]
-    settings += [f"sweep.objective=[{','.join(OBJECTIVES)}]", f"training.epochs={plan.epochs}"]
-    command = [sys.executable, "-m", "jointdec.sweep", "loss=split", *fixed, *searched, *settings]
-    done = subprocess.run(command, cwd=folder, check=False)
-    if done.returncode not in (0, 3):  # 3: no trial of the grid ended well
-        sys.exit(done.returncode)
-    with (folder / f"sweeps/{name}/trials.csv").open(encoding="utf-8") as file:
-        return [row for row in csv.DictReader(file) if row["state"] in ("complete", "fail")]  # the rest was run again
+    return run_grid(folder, name, ["loss=split", *fixed, f"training.epochs={plan.epochs}"], grid, workers=plan.workers)
 
 
 if __name__ == "__main__":
