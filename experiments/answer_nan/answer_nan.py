@@ -43,12 +43,33 @@ class Plan:
     long_epochs: int
     watched_steps: int
     every: int
+    workers: int
 
 
 FULL = Plan(
-    "qm9", (0.0, 0.01, 0.1, 0.2, 0.3), (1e-4, 1e-3, 1e-2, 1e-1), (0, 1, 2, 3, 4), tuple(range(10)), 1, 10, 2000, 200
+    data="qm9",
+    alphas=(0.0, 0.01, 0.1, 0.2, 0.3),
+    rates=(1e-4, 1e-3, 1e-2, 1e-1),
+    seeds=(0, 1, 2, 3, 4),
+    long_seeds=tuple(range(10)),
+    epochs=1,
+    long_epochs=10,
+    watched_steps=2000,
+    every=200,
+    workers=2,
 )
-QUICK = Plan("molecules", (0.0, 0.2), (1e-3, 1e-1), (0, 1), (0, 1), 2, 3, 40, 20)
+QUICK = Plan(
+    data="molecules",
+    alphas=(0.0, 0.2),
+    rates=(1e-3, 1e-1),
+    seeds=(0, 1),
+    long_seeds=(0, 1),
+    epochs=1,
+    long_epochs=2,
+    watched_steps=40,
+    every=20,
+    workers=1,
+)
 
 
 def main() -> None:
@@ -62,9 +83,9 @@ def main() -> None:
     fixed = [f"data={plan.data}", *FIXED]
 
     grid = {"model.alpha": plan.alphas, "optimizer.learning_rate": plan.rates, "seed": plan.seeds}
-    trials = train(folder, "answer_nan-grid", [*fixed, f"training.epochs={plan.epochs}"], grid)
+    trials = train(folder, plan, "answer_nan-grid", [*fixed, f"training.epochs={plan.epochs}"], grid)
     as_given = {"model.alpha": [0.2], "optimizer.learning_rate": [1e-3], "seed": plan.long_seeds}
-    trials += train(folder, "answer_nan-long", [*fixed, f"training.epochs={plan.long_epochs}"], as_given)
+    trials += train(folder, plan, "answer_nan-long", [*fixed, f"training.epochs={plan.long_epochs}"], as_given)
     save(trials, folder / "results/trials.csv")
 
     file = folder / "results/watched.csv"
@@ -76,10 +97,12 @@ def main() -> None:
     write(trials, watched, folder)
 
 
-def train(folder: Path, name: str, fixed: Sequence[str], grid: dict[str, Sequence[Any]]) -> list[dict[str, Any]]:
+def train(
+    folder: Path, plan: Plan, name: str, fixed: Sequence[str], grid: dict[str, Sequence[Any]]
+) -> list[dict[str, Any]]:
     """A row a trial: where it went NaN, by which tensor, why; accuracy and losses at its end."""
     rows = []
-    for row in run_grid(folder, name, fixed, grid, workers=2):
+    for row in run_grid(folder, name, fixed, grid, workers=plan.workers):
         place = Path(row[FOLDER])
         summary = json.loads((place / "summary.json").read_text())
         curves = np.load(place / "curves.npz")

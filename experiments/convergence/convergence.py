@@ -1,7 +1,7 @@
 """Why did TensorFlow look faster? Each difference between the source's two programs, alone and together, 5 seeds.
 
 python experiments/convergence/convergence.py               all of QM9, an hour and a quarter on 2 cores, resumable
-python experiments/convergence/convergence.py quick=true --output FOLDER    5 levels, the sample, 2 seeds: does it work
+python experiments/convergence/convergence.py quick=true --output FOLDER    4 levels, the sample, 2 seeds: does it work
 
 Every level is a study of python -m jointdec.sweep, every trial a run in MLflow's experiment "convergence".
 """
@@ -19,7 +19,7 @@ import speed
 from curves import Curve, read, save
 from figure import draw
 from labels import compare
-from levels import FULL, QUICK, Level, Plan, overrides_of
+from levels import FULL, QUICK, REFERENCE, Level, Plan, overrides_of
 from page import text
 
 from jointdec.sweeping.grid import FOLDER, run_grid
@@ -59,10 +59,10 @@ def main() -> None:
 def train(folder: Path, plan: Plan, level: Level) -> list[Curve]:
     """The curves of a level, a seed each; the runs are tagged, so that jointdec.compare can pick a factor's."""
     fixed = [*overrides_of(plan, level), "tracking.experiment=convergence"]
-    rows = run_grid(folder, f"convergence-{level.name}", fixed, {"seed": plan.seeds}, workers=2)
+    rows = run_grid(folder, f"convergence-{level.name}", fixed, {"seed": plan.seeds}, workers=plan.workers)
     with chdir(folder):
         client = connect(resolve_uri(None))
-    factors = {one.factor for one in plan.levels} if level == plan.levels[0] else {level.factor}
+    factors = {one.factor for one in plan.levels} if level == REFERENCE else {level.factor}
     for row in rows:
         client.set_tag(row["run_id"], TAG, ", ".join(sorted(factors)))
     if failed := [row["seed"] for row in rows if row["state"] != "complete"]:

@@ -32,10 +32,11 @@ class Plan:
     data: str
     epochs: int
     seeds: Sequence[int]
+    workers: int
 
 
-FULL = Plan("qm9", 8, (0, 1, 2, 3, 4))
-QUICK = Plan("molecules", 2, (0, 1))
+FULL = Plan("qm9", 8, (0, 1, 2, 3, 4), 2)
+QUICK = Plan("molecules", 2, (0, 1), 1)
 
 
 def main() -> None:
@@ -48,7 +49,9 @@ def main() -> None:
     (folder / "results").mkdir(parents=True, exist_ok=True)
     metrics = (*RECONSTRUCTED, *(f"generate/{name}" for name in SHARES))
     fixed = [f"data={plan.data}", *FIXED, f"training.epochs={plan.epochs}"]
-    rows = run_grid(folder, "generation", fixed, {"model": MODELS, "seed": plan.seeds}, workers=2, objective=metrics)
+    rows = run_grid(
+        folder, "generation", fixed, {"model": MODELS, "seed": plan.seeds}, workers=plan.workers, objective=metrics
+    )
     kept = ("model", "seed", "state", *metrics, "run_id")
     with (folder / "results/trials.csv").open("w", newline="", encoding="utf-8") as file:
         table = csv.DictWriter(file, kept, lineterminator="\n", extrasaction="ignore")
