@@ -190,6 +190,21 @@ def test_load_runs_gives_a_row_a_run_with_typed_configuration_and_metrics(store)
     assert runs["started"].is_monotonic_increasing
 
 
+def test_runs_from_before_a_key_have_what_all_runs_did_then(store):
+    uri = store[0].partition("=")[2]
+    client = MlflowClient(uri)
+    row = load_runs(uri).iloc[0]
+    run = client.get_run(row["run_id"]).data
+    earlier = client.create_run(client.create_experiment("earlier"), tags=run.tags)
+    kept = run.params.items()
+    for key, value in kept:
+        if key not in ("model.initializer", "training.reshuffle"):
+            client.log_param(earlier.info.run_id, key, value)
+    old = load_runs(uri, run_ids=[earlier.info.run_id]).iloc[0]
+    assert (old["model.initializer"], old["training.reshuffle"]) == ("glorot_normal", True)
+    assert old[[key for key, _ in kept]].tolist() == row[[key for key, _ in kept]].tolist()
+
+
 def test_load_curves_gives_every_step_to_the_last_bit_and_runs_without_curves_no_rows(store):
     uri, _, ids = store
     runs = load_runs(uri.partition("=")[2], run_ids=[ids["split", 2], ids["lonely"]])

@@ -1,7 +1,7 @@
 """The answer's NaN: on which share of seeds, when, by which operation, and what alpha and the learning rate do to it.
 
 python experiments/answer_nan/answer_nan.py               all of QM9, 25 minutes on 2 cores, resumable
-python experiments/answer_nan/answer_nan.py quick=true --output FOLDER      the sample, 2 seeds: whether it works
+python experiments/answer_nan/answer_nan.py quick=true      the sample, 2 seeds: whether it works
 
 Every trial is a run of jointdec.sweep in MLflow's experiment "answer_nan", a NaN with its forensic report.
 """
@@ -76,9 +76,12 @@ def main() -> None:
     """Train what is not trained yet, and write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("quick", nargs="?", choices=["quick=true"], help="few and short trials")
-    parser.add_argument("--output", type=Path, default=HERE, help="folder of the studies, README.md and results/")
+    parser.add_argument(
+        "--output", type=Path, help="folder of the studies and results; by default here, or quick/ here"
+    )
     given = parser.parse_args()
-    plan, folder = QUICK if given.quick else FULL, given.output.absolute()
+    plan, usual = (QUICK, HERE / "quick") if given.quick else (FULL, HERE)
+    folder = (given.output or usual).absolute()
     (folder / "results").mkdir(parents=True, exist_ok=True)
     fixed = [f"data={plan.data}", *FIXED]
 
@@ -107,6 +110,8 @@ def train(
         summary = json.loads((place / "summary.json").read_text())
         curves = np.load(place / "curves.npz")
         found = summary.get("divergence", {})
+        if row["state"] == "fail" and not found:  # trained to its end, and NaN in the validation
+            found = {"step": summary["steps"], "tensor": "validation", "cause": row["cause"]}
         finite = curves["step/nodes"][np.isfinite(curves["step/nodes"])]
         rows.append(
             {"study": name.partition("-")[2], "alpha": float(row["model.alpha"])}

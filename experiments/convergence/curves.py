@@ -13,7 +13,8 @@ import numpy.typing as npt
 
 Floats = npt.NDArray[np.float64]
 
-VALIDATION = ("loss", "nodes", "edges", "node_accuracy", "edge_accuracy", "exact")
+LOSSES = ("loss", "nodes", "edges")
+VALIDATION = (*LOSSES, "node_accuracy", "edge_accuracy", "exact")
 TENTHS = 10  # windows an epoch, each of as many molecules whatever the batch
 
 
@@ -41,16 +42,20 @@ class Curve:
         return len(self.validation["loss"])
 
     def at(self, metric: str, epoch: float) -> float:
-        """A metric of the validation split after so many epochs, a fraction too: linear between two epochs.
+        """A metric of the validation split after so many epochs, a fraction too.
+
+        Between two epochs it follows the line over the logarithm of the epochs, and a loss its own logarithm's: losses
+        fall about as a power of the epochs.
 
         Raises:
             ValueError: that was not trained, or is within the first epoch, which nothing was validated in.
         """
         if not 1 <= epoch <= self.epochs + 1e-9:
-            raise ValueError(
-                f"{self.level} was validated after 1 to {self.epochs} epochs, and {epoch:.3g} is asked for"
-            )
-        return float(np.interp(epoch, np.arange(1, self.epochs + 1), self.validation[metric]))
+            raise ValueError(f"{self.level} was validated after 1 to {self.epochs} epochs, not after {epoch:.3g}")
+        known, values = np.log(np.arange(1, self.epochs + 1)), self.validation[metric]
+        if metric in LOSSES:
+            return float(np.exp(np.interp(np.log(epoch), known, np.log(values))))
+        return float(np.interp(np.log(epoch), known, values))
 
     def epochs_to(self, loss: float) -> float:
         """After how many epochs the training loss stays below a value for a tenth of an epoch; infinite if never."""

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from itertools import combinations
 from typing import NamedTuple
 
-from curves import Curve
-from levels import CUBE, REFERENCE, Level
+import numpy as np
+from curves import TENTHS, Curve
+from levels import REFERENCE, Level
 from scipy import stats
 
 from jointdec.reporting.statistics import LEVEL, Difference, corrected, difference
@@ -48,16 +48,19 @@ def share_effects(
 def effects(
     runs: Runs, levels: Sequence[Level], ratios: Mapping[str, float], value: Value
 ) -> dict[str, dict[str, Effect]]:
-    """Budget -> level -> its difference from the reference in a value, corrected within the budget."""
+    """Budget -> level -> its difference from the reference in a value, corrected within the budget.
+
+    A level that was not trained for as much as the budget is absent there.
+    """
     reference = runs[REFERENCE.name]
-    changed = [level for level in levels if level.name != REFERENCE.name]
+    there = {curve.seed: value(curve, reference[0].epochs) for curve in reference}
     found = {}
     for budget in BUDGETS:
-        there = {curve.seed: value(curve, reference_epochs(reference)) for curve in reference}
         pairs = {}
-        for level in changed:
+        for level in levels:
             epoch = epochs_at(budget, runs[level.name][0], reference[0], ratios[level.name])
-            pairs[level.name] = {curve.seed: value(curve, epoch) for curve in runs[level.name]}, there
+            if level.name != REFERENCE.name and 1 <= epoch <= runs[level.name][0].epochs:
+                pairs[level.name] = {curve.seed: value(curve, epoch) for curve in runs[level.name]}, there
         found[budget] = together(pairs)
     return found
 
@@ -78,11 +81,6 @@ def _effect(one: Difference, tests: int) -> Effect:
     return Effect(one, one.mean - half, one.mean + half)
 
 
-def reference_epochs(reference: Sequence[Curve]) -> int:
-    """The epochs at which all are compared: those of the reference."""
-    return reference[0].epochs
-
-
 def epochs_at(budget: str, curve: Curve, reference: Curve, ratio: float) -> float:
     """How many epochs of a level cost as much as the reference's training.
 
@@ -101,27 +99,21 @@ def epochs_at(budget: str, curve: Curve, reference: Curve, ratio: float) -> floa
 def speeds(runs: Runs, levels: Sequence[Level], ratios: Mapping[str, float]) -> dict[str, dict[str, Effect]]:
     """Budget -> level -> log of how many times as many epochs, steps, seconds the reference needs.
 
-    Needs for what: the training loss that the reference has, with the same seed, after its first epoch. Levels with
-    a seed that does not get there are absent.
+    Needs for what: the training loss that the reference has on average of its seeds at the end of its second epoch. A
+    level with a seed that does not get there is absent.
     """
-    reference = {curve.seed: curve for curve in runs[REFERENCE.name]}
-    goals = {seed: curve.train[:10][-1] for seed, curve in reference.items()}
+    reference = runs[REFERENCE.name]
+    goal = math.exp(np.mean([math.log(curve.train[2 * TENTHS - 1]) for curve in reference]))
+    there = {curve.seed: -math.log(curve.epochs_to(goal)) for curve in reference}
     found = {}
     for budget in BUDGETS:
         pairs = {}
         for level in levels:
-            if level.factor == OWN_LOSS or level.name == REFERENCE.name:
+            here = {curve.seed: curve.epochs_to(goal) for curve in runs[level.name]}
+            if level.factor == OWN_LOSS or level.name == REFERENCE.name or not all(map(math.isfinite, here.values())):
                 continue
-            here = {curve.seed: curve.epochs_to(goals[curve.seed]) for curve in runs[level.name]}
-            if not all(math.isfinite(epochs) for epochs in here.values()):
-                continue
-            first = runs[level.name][0]
-            price = reference_epochs(runs[REFERENCE.name]) / epochs_at(
-                budget, first, runs[REFERENCE.name][0], ratios[level.name]
-            )
-            needed = {seed: -math.log(epochs * price) for seed, epochs in here.items()}
-            there = {seed: -math.log(curve.epochs_to(goals[seed])) for seed, curve in reference.items()}
-            pairs[level.name] = needed, there
+            worth = epochs_at(budget, runs[level.name][0], reference[0], ratios[level.name]) / reference[0].epochs
+            pairs[level.name] = {seed: -math.log(epochs / worth) for seed, epochs in here.items()}, there
         found[budget] = together(pairs)
     return found
 
@@ -137,39 +129,32 @@ def ranking(found: Mapping[str, Effect], levels: Sequence[Level]) -> list[tuple[
     return sorted(((factor, *one) for factor, one in best.items()), key=lambda row: -abs(row[2]))
 
 
-def interactions(runs: Runs, levels: Sequence[Level], value: Value) -> dict[str, Effect]:
-    """Effects of the full two-level design over CUBE: each factor's, and what two or three add to their sum.
+def combined(runs: Runs, levels: Sequence[Level], value: Value) -> dict[str, tuple[float, float, Effect]]:
+    """What levels of several changes do, against the sum of what each change does alone, at equal epochs.
 
-    With a value y(a, b, c) at levels 0 and 1, the effect of a set of factors is the mean of
-    y * product over the set of (2 level - 1), times 2, over the eight corners (Yates 1937).
+    With a value y, the reference 0 and the changes 1 to k: the sum of y_i - y_0; y_together - y_0; and the second minus
+    the first, which is 0 where the changes do not meet each other.
 
     Returns:
-        The factors, joined by x -> effect; empty where corners are missing.
+        Level -> sum, together, and the paired difference between the two, corrected for the number of levels.
     """
-    corners = _corners(levels)
-    if len(corners) < 2 ** len(CUBE):
-        return {}
     reference = runs[REFERENCE.name]
     at = {
-        corner: {curve.seed: value(curve, reference_epochs(reference)) for curve in runs[name]}
-        for corner, name in corners.items()
+        level.name: {curve.seed: value(curve, reference[0].epochs) for curve in runs[level.name]}
+        for level in levels
+        if level.factor != OWN_LOSS
     }
-    found = {}
-    for factors in sorted(corners, key=lambda factors: (len(factors), [factor not in factors for factor in CUBE])):
-        signs = {corner: (-1) ** len(factors - corner) for corner in at}
-        effect = {c.seed: sum(signs[one] * at[one][c.seed] for one in at) / 2 ** (len(CUBE) - 1) for c in reference}
-        if factors:
-            found[" x ".join(factor for factor in CUBE if factor in factors)] = effect, dict.fromkeys(effect, 0.0)
-    return together(found)
-
-
-def _corners(levels: Sequence[Level]) -> dict[frozenset[str], str]:
-    """Which of CUBE's factors are changed -> the level that changes these and nothing else."""
-    named = {frozenset(level.overrides): level.name for level in levels}
-    corners = {}
-    for size in range(len(CUBE) + 1):
-        for factors in combinations(CUBE, size):
-            name = named.get(frozenset(CUBE[factor] for factor in factors))
-            if name:
-                corners[frozenset(factors)] = name
-    return corners
+    alone = {level.overrides[0]: level.name for level in levels if len(level.overrides) == 1 and level.name in at}
+    sums, pairs = {}, {}
+    for level in levels:
+        if len(level.overrides) < 2 or not set(level.overrides) <= alone.keys():
+            continue
+        parts = [alone[override] for override in level.overrides]
+        seeds = [seed for seed in at[level.name] if all(seed in at[name] for name in [*parts, REFERENCE.name])]
+        sums[level.name] = {s: sum(at[name][s] - at[REFERENCE.name][s] for name in parts) for s in seeds}
+        pairs[level.name] = {s: at[level.name][s] - at[REFERENCE.name][s] for s in seeds}, sums[level.name]
+    beyond = together(pairs)
+    return {
+        name: (float(np.mean(list(sums[name].values()))), float(np.mean(list(here.values()))), beyond[name])
+        for name, (here, _) in pairs.items()
+    }

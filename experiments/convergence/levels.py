@@ -16,7 +16,14 @@ from jointdec.config import Config, conf_folder, parse
 DATA = ("data.scattering=spectral", "data.normalization=spherise")
 REFERENCE_CONFIG = (
     *("model=two_tower", "model.alpha=0.2", "model.initializer=glorot_normal", "loss=split"),
-    *("optimizer.epsilon=1e-7", "training.batch_size=50", "training.reshuffle=true", "training.precision=float32"),
+    *(
+        "optimizer=adam",
+        "optimizer.learning_rate=1e-3",
+        "optimizer.epsilon=1e-7",
+        "training.batch_size=50",
+        "training.reshuffle=true",
+        "training.precision=float32",
+    ),
 )
 HE, SCAT, WHITEN = "model.initializer=he_normal", "model=scat", "data.normalization=whiten"
 TF1 = (HE, SCAT, "optimizer.epsilon=1e-8", "training.reshuffle=false")
@@ -59,7 +66,7 @@ LEVELS = (
     Level("float64", "dtype", "float64", ("training.precision=float64",), EPOCHS),
     Level("bfloat16", "dtype", "bfloat16", ("training.precision=bfloat16",), EPOCHS),
     Level("float16", "dtype", "float16", ("training.precision=float16",), EPOCHS),
-    Level("plain_gram", "bonds' head", "plain Gram head (SCAT)", (SCAT,), EPOCHS + 1),
+    Level("plain_gram", "head of the bonds", "plain Gram head (SCAT)", (SCAT,), EPOCHS + 1),
     Level("as_tf1", "together", "all as TF1 had it", (*TF1, "training.batch_size=300"), 6 * EPOCHS),
     Level("as_tf1_batch_50", "together", "as TF1, batch 50", TF1, EPOCHS + 1),
     Level(
@@ -69,12 +76,12 @@ LEVELS = (
         ("model.initializer=glorot_uniform", "model.alpha=0.3", "training.batch_size=32"),
         EPOCHS,
     ),
+    # all combinations of three, each of which changes the scale of the logits
     Level("he_gram", "together", "SCAT's initial weights, plain Gram", (HE, SCAT), EPOCHS + 1),
     Level("he_whiten", "together", "SCAT's initial weights, whitened", (HE, WHITEN), EPOCHS),
     Level("gram_whiten", "together", "plain Gram, whitened", (SCAT, WHITEN), EPOCHS + 1),
     Level("he_gram_whiten", "together", "all three", (HE, SCAT, WHITEN), EPOCHS + 1),
 )
-CUBE = {"initializer": HE, "bonds' head": SCAT, "normalisation": WHITEN}  # laid out in full: all change the scale
 
 
 @dataclass(frozen=True)

@@ -11,16 +11,21 @@ from effects import (
     BUDGETS,
     OWN_LOSS,
     Effect,
-    interactions,
+    combined,
     loss_effects,
     ranking,
-    reference_epochs,
     share_effects,
     speeds,
 )
 from levels import REFERENCE, Level
 
 SHARES = {"node_accuracy": "atoms", "edge_accuracy": "pairs", "exact": "exact"}
+NOT_TRAINED = "not trained that far"
+LEGEND = (
+    "In all tables: means over the seeds, paired with the reference's; intervals of 95 % for all rows of a column at "
+    "once (Student, Bonferroni); **bold**: the difference holds at 95 % after Holm's correction for the column's rows, "
+    "which is a little less strict than the interval."
+)
 Runs = Mapping[str, Sequence[Curve]]
 
 
@@ -28,11 +33,13 @@ def text(runs: Runs, levels: Sequence[Level], ratios: Mapping[str, float], label
     """All tables, as Markdown."""
     parts = [
         start(runs),
+        LEGEND,
+        "",
         *speed_table(runs, levels, ratios),
         *loss_table(runs, levels, ratios),
         *share_table(runs, levels, ratios),
         *ranking_table(runs, levels, ratios),
-        *interaction_table(runs, levels),
+        *combined_table(runs, levels),
         label_line(labels),
     ]
     return "\n".join(parts)
@@ -41,13 +48,16 @@ def text(runs: Runs, levels: Sequence[Level], ratios: Mapping[str, float], label
 def start(runs: Runs) -> str:
     """What the reference comes to."""
     reference = runs[REFERENCE.name]
-    epochs = reference_epochs(reference)
+    epochs = reference[0].epochs
     values = {name: [curve.at(name, epochs) for curve in reference] for name in ("loss", *SHARES)}
     means = {name: (np.mean(value), np.std(value, ddof=1)) for name, value in values.items()}
+    lost = {name: len(reference) - len(curves) for name, curves in runs.items() if len(curves) < len(reference)}
+    told = "".join(f" Of {name} {count} diverged and are left out." for name, count in lost.items())
     shares = ", ".join(f"{SHARES[name]} {100 * means[name][0]:.2f} ± {100 * means[name][1]:.2f} %" for name in SHARES)
     return (
         f"The reference after {epochs} epochs, {epochs * reference[0].steps_per_epoch:,} steps, {len(reference)} seeds "
-        f"(mean ± standard deviation): validation loss {means['loss'][0]:.4f} ± {means['loss'][1]:.4f}, {shares}.\n"
+        f"(mean ± standard deviation): validation loss {means['loss'][0]:.4f} ± {means['loss'][1]:.4f}, {shares}."
+        f"{told}\n"
     )
 
 
@@ -55,7 +65,7 @@ def speed_table(runs: Runs, levels: Sequence[Level], ratios: Mapping[str, float]
     """How many times as fast each level gets to where the reference is after its first epoch."""
     found = speeds(runs, levels, ratios)
     lines = [
-        "**How many times as fast** to the training loss that the reference has after one epoch. Above 1 is faster.",
+        "**How many times as fast** to the training loss that the reference has after two epochs. Above 1 is faster.",
         "",
         f"| factor | level | counted in {' | in '.join(BUDGETS)} | time a step |",
         f"|---|---|{'---|' * len(BUDGETS)}---|",
@@ -78,7 +88,7 @@ def loss_table(runs: Runs, levels: Sequence[Level], ratios: Mapping[str, float])
     ]
     for level in levels:
         if level.name in found["epochs"]:
-            cells = " | ".join(_percent(found[budget][level.name]) for budget in BUDGETS)
+            cells = " | ".join(_percent(found[budget].get(level.name)) for budget in BUDGETS)
             lines.append(f"| {level.factor} | {level.label} | {cells} |")
     return [*lines, ""]
 
@@ -96,7 +106,7 @@ def share_table(runs: Runs, levels: Sequence[Level], ratios: Mapping[str, float]
     ]
     for level in levels:
         if level.name != REFERENCE.name:
-            cells = " | ".join(_points(found[metric][budget][level.name]) for metric, budget in columns)
+            cells = " | ".join(_points(found[metric][budget].get(level.name)) for metric, budget in columns)
             lines.append(f"| {level.factor} | {level.label} | {cells} |")
     return [*lines, ""]
 
@@ -119,19 +129,21 @@ def ranking_table(runs: Runs, levels: Sequence[Level], ratios: Mapping[str, floa
     return [*lines, ""]
 
 
-def interaction_table(runs: Runs, levels: Sequence[Level]) -> list[str]:
-    """The full design over three factors that change the scale of the logits."""
-    found = interactions(runs, levels, lambda curve, epoch: math.log(curve.at("loss", epoch)))
-    if not found:
-        return []
+def combined_table(runs: Runs, levels: Sequence[Level]) -> list[str]:
+    """Changes made together against the sum of the same changes made alone."""
+    found = combined(runs, levels, lambda curve, epoch: math.log(curve.at("loss", epoch)))
     lines = [
-        "**Interactions**, all 8 combinations of SCAT's initial weights, the plain Gram head and whitening at equal "
-        "epochs: what each does to the validation loss on average over the others, and what they do beyond that.",
+        "**Together**: the validation loss at equal epochs, as the changes alone let expect it (their product), as it "
+        "is, and the one over the other: what the changes do to each other.",
         "",
-        "| effect | validation loss |",
-        "|---|---|",
+        "| level | expected | found | found over expected |",
+        "|---|---|---|---|",
     ]
-    return [*lines, *(f"| {name} | {_percent(effect)} |" for name, effect in found.items()), ""]
+    for level in levels:
+        if level.name in found:
+            expected, together, beyond = found[level.name]
+            lines.append(f"| {level.label} | {_change(expected)} | {_change(together)} | {_percent(beyond)} |")
+    return [*lines, ""]
 
 
 def label_line(labels: Sequence[Mapping[str, str]]) -> str:
@@ -146,13 +158,17 @@ def label_line(labels: Sequence[Mapping[str, str]]) -> str:
 
 def _times(effect: Effect | None) -> str:
     if effect is None:
-        return "does not get there"
+        return "not with every seed"
+    if effect.difference.same:
+        return "the same"
     return _marked(
         f"{math.exp(effect.difference.mean):.2f} ({math.exp(effect.low):.2f} to {math.exp(effect.high):.2f})", effect
     )
 
 
-def _percent(effect: Effect) -> str:
+def _percent(effect: Effect | None) -> str:
+    if effect is None:
+        return NOT_TRAINED
     if effect.difference.same:
         return "the same"
     return _marked(f"{_change(effect.difference.mean)} ({_change(effect.low)} to {_change(effect.high)})", effect)
@@ -162,7 +178,9 @@ def _change(log_ratio: float) -> str:
     return f"{100 * math.expm1(log_ratio):+.1f} %"
 
 
-def _points(effect: Effect) -> str:
+def _points(effect: Effect | None) -> str:
+    if effect is None:
+        return NOT_TRAINED
     if effect.difference.same:
         return "the same"
     half = effect.high - effect.difference.mean

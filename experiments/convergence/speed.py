@@ -53,5 +53,5 @@ def _count(training: CompiledTraining, available: int) -> int:
 
 def _time(training: CompiledTraining, steps: int) -> float:
     start = time.perf_counter()
-    training.run_steps(0, 0, steps)
-    return 1000 * (time.perf_counter() - start) / steps
+    taken = training.run_steps(0, 0, steps)
+    return 1000 * (time.perf_counter() - start) / len(taken)

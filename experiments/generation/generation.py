@@ -1,7 +1,7 @@
 """What do the three networks decode and generate? Trained to the same budget on all of QM9, 5 seeds each.
 
 python experiments/generation/generation.py               all of QM9, a quarter of an hour on 2 cores, resumable
-python experiments/generation/generation.py quick=true --output FOLDER      the sample, 2 seeds: whether it works
+python experiments/generation/generation.py quick=true      the sample, 2 seeds: whether it works
 
 Every trial is a run of jointdec.sweep in MLflow's experiment "generation"; its 10,000 molecules are drawn at its end.
 """
@@ -43,9 +43,12 @@ def main() -> None:
     """Train what is not trained yet, and write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("quick", nargs="?", choices=["quick=true"], help="few and short trials")
-    parser.add_argument("--output", type=Path, default=HERE, help="folder of the studies, README.md and results/")
+    parser.add_argument(
+        "--output", type=Path, help="folder of the studies and results; by default here, or quick/ here"
+    )
     given = parser.parse_args()
-    plan, folder = QUICK if given.quick else FULL, given.output.absolute()
+    plan, usual = (QUICK, HERE / "quick") if given.quick else (FULL, HERE)
+    folder = (given.output or usual).absolute()
     (folder / "results").mkdir(parents=True, exist_ok=True)
     metrics = (*RECONSTRUCTED, *(f"generate/{name}" for name in SHARES))
     fixed = [f"data={plan.data}", *FIXED, f"training.epochs={plan.epochs}"]

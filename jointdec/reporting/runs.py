@@ -27,6 +27,7 @@ from mlflow.utils.mlflow_tags import MLFLOW_GIT_COMMIT
 
 from jointdec.config import did_you_mean
 from jointdec.errors import UserError
+from jointdec.tracking.records import with_added
 from jointdec.tracking.store import connect
 from jointdec.tracking.uri import hide_credentials, in_brief, resolve_uri
 
@@ -213,7 +214,7 @@ def _row(run: Run) -> dict[str, Any]:
         "commit": tags.get(MLFLOW_GIT_COMMIT),
         "artifacts": info.artifact_uri,
         **_divergence(tags),
-        **{key: _value(text) for key, text in run.data.params.items()},
+        **with_added({key: _value(text) for key, text in run.data.params.items()}),
         **run.data.metrics,
     }
 

@@ -26,7 +26,7 @@ from jointdec.errors import UserError
 from jointdec.sweeping.settings import SweepConfig
 from jointdec.sweeping.space import Space, grid
 from jointdec.tracking.identity import HOST, host, is_alive
-from jointdec.tracking.records import flat
+from jointdec.tracking.records import ADDED, flat, spelling
 
 DEFINITION, SESSION = "jointdec.definition", "jointdec.session"  # attributes of the study
 CAUSE, AGAIN, REPEATS, DEATHS, RUN_ID, WORKER, SEEN, EPOCHS = (  # attributes of trials
@@ -210,6 +210,8 @@ def _require_same(study: Study, name: str, definition: Mapping[str, str]) -> Non
         raise UserError(
             f"sweep.name={name}: there is a study of this name that is not jointdec's: choose another name."
         )
+    earlier = {key: spelling(value) for key, value in ADDED.items() if key in definition}
+    there = earlier | there  # as it was before these were keys
     different = [key for key in {**there, **definition} if there.get(key) != definition.get(key)]
     if different:
         told = "; ".join(

@@ -24,7 +24,7 @@ from jointdec.command import one_sentence
 from jointdec.config import GROUPS, Config, conf_folder, did_you_mean, parse
 from jointdec.errors import UserError
 from jointdec.tracking.environment import device, packages
-from jointdec.tracking.records import leaves
+from jointdec.tracking.records import ADDED, leaves
 from jointdec.tracking.store import connect
 from jointdec.tracking.uri import hide_credentials
 
@@ -122,6 +122,10 @@ def recorded_config(text: str, overrides: Sequence[str]) -> Config:
     _refuse_interpolations("", values)
     if isinstance(values.get("data"), dict) and "cache" in values["data"]:  # a record does not say where to write
         values["data"]["cache"] = _option("data", "qm9")["cache"]
+    for added, value in ADDED.items():
+        group, _, name = added.partition(".")
+        if isinstance(values.get(group), dict):
+            values[group].setdefault(name, value)
     for override in parsed:
         key, value = override.key_or_group, override.value()
         if override.is_sweep_override() or override.is_delete() or override.is_add():

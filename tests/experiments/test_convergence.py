@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from jointdec.tracking.records import flat
+
 FOLDER = Path(__file__).parents[2] / "experiments" / "convergence"
 
 
@@ -32,12 +34,14 @@ def make_curve(study):
     return make
 
 
-def test_a_metric_between_two_epochs_lies_on_the_line_and_outside_of_them_is_refused(make_curve):
+def test_between_two_epochs_a_loss_follows_a_power_law_and_outside_of_them_it_is_refused(make_curve, study):
     curve = make_curve("reference", 0)
-    assert curve.at("loss", 2) == pytest.approx(math.exp(-2))
-    assert curve.at("loss", 2.25) == pytest.approx(0.75 * math.exp(-2) + 0.25 * math.exp(-3))
+    curve.validation["loss"], curve.validation["exact"] = 2 * np.arange(1.0, 4.0) ** -0.7, np.array([0.1, 0.3, 0.4])
+    for epoch in (1, 1.2, 2, 2.9, 3):
+        assert curve.at("loss", epoch) == pytest.approx(2 * epoch**-0.7)
+    assert curve.at("exact", math.sqrt(2)) == pytest.approx(0.2)  # halfway over the logarithm
     for epoch in (0.9, 3.1):
-        with pytest.raises(ValueError, match="reference was validated after 1 to 3 epochs"):
+        with pytest.raises(ValueError, match="reference was validated after 1 to 3 epochs, not after"):
             curve.at("loss", epoch)
 
 
@@ -123,38 +127,40 @@ def test_the_effect_on_the_loss_is_the_log_of_the_ratio(study, make_curve):
     ]
 
 
-def test_the_full_design_finds_the_effects_and_the_interaction_that_were_put_in(study, make_curve):
-    names = {level.name: set(level.overrides) for level in study.levels.FULL.levels}
-    cube = study.levels.CUBE
-    corners = [name for name, overrides in names.items() if overrides <= set(cube.values())]
-    assert len(corners) == 8
-    effects = {"initializer": 0.2, "bonds' head": -0.1, "normalisation": 0.05}
+def test_changes_together_are_held_against_the_sum_of_each_alone(study, make_curve):
+    alone = {"he_normal": 0.2, "plain_gram": -0.1, "whiten": 0.05}
+    together = {"he_gram": 0.1, "he_whiten": 0.28, "gram_whiten": -0.05, "he_gram_whiten": 0.2}
+    names = {"reference": 0.0, **alone, **together}
+    levels = [level for level in study.levels.FULL.levels if level.name in names]
+    runs = {name: [make_curve(name, seed) for seed in range(3)] for name in names}
+    found = study.effects.combined(runs, levels, lambda curve, epoch: names[curve.level] + curve.seed)
+    expected = {"he_gram": 0.1, "he_whiten": 0.25, "gram_whiten": -0.05, "he_gram_whiten": 0.15}
+    assert {name: row[0] for name, row in found.items()} == pytest.approx(expected)
+    assert {name: row[1] for name, row in found.items()} == pytest.approx(together)
+    beyond = {name: row[2].difference.mean for name, row in found.items()}
+    assert beyond == pytest.approx({name: together[name] - expected[name] for name in expected}, abs=1e-12)
 
-    def value(curve, epoch):
-        on = {factor: cube[factor] in names[curve.level] for factor in cube}
-        both = on["initializer"] == on["normalisation"]  # +0.03 where alike, -0.03 where not
-        return sum(effects[factor] * on[factor] for factor in cube) + (0.03 if both else -0.03)
 
-    runs = {name: [make_curve(name, seed) for seed in range(3)] for name in corners}
-    found = study.effects.interactions(runs, study.levels.FULL.levels, value)
-    means = {name: effect.difference.mean for name, effect in found.items()}
-    assert means == pytest.approx(
-        {
-            **effects,
-            "initializer x bonds' head": 0.0,
-            "initializer x normalisation": 0.06,
-            "bonds' head x normalisation": 0.0,
-            "initializer x bonds' head x normalisation": 0.0,
-        },
-        abs=1e-12,
-    )
+def test_a_level_that_was_not_trained_for_as_long_is_absent_there_and_its_cell_says_so(study, make_curve):
+    runs = runs_of(make_curve, reference={}, plain_gram={"epochs": 4}, float64={})
+    levels = [level for level in study.levels.FULL.levels if level.name in runs]
+    found = study.effects.loss_effects(runs, levels, {"reference": 1.0, "plain_gram": 0.7, "float64": 4.0})
+    assert set(found["epochs"]) == set(found["steps"]) == {"plain_gram", "float64"}
+    assert found["seconds"] == {}
+    table = study.page.loss_table(runs, levels, {"reference": 1.0, "plain_gram": 0.7, "float64": 4.0})
+    assert sum("not trained that far" in line for line in table) == 2
 
 
 def test_every_level_is_a_configuration_that_differs_from_the_reference_in_what_it_says(study):
     reference = study.levels.configure(study.levels.FULL, study.levels.REFERENCE, "training.epochs=1")
+    before = flat(reference)
     for level in study.levels.LEVELS:
-        config = study.levels.configure(study.levels.FULL, level, "training.epochs=1")
-        assert config != reference, level.name
+        after = flat(study.levels.configure(study.levels.FULL, level, "training.epochs=1"))
+        changed = {key for key in {**before, **after} if before.get(key) != after.get(key)}
+        said = {override.partition("=")[0] for override in level.overrides}
+        assert {group for group in ("model", "loss") if group in said} <= {key.partition(".")[0] for key in changed}
+        details = ("model.name", "model.mixing", "loss.name", "loss.specimen")  # what another network or loss decides
+        assert {key for key in changed if not key.startswith(details)} == said - {"model", "loss"}, level.name
     names = [level.name for level in study.levels.LEVELS]
     assert len(set(names)) == len(names)
 
@@ -170,6 +176,10 @@ def test_times_are_compared_within_their_round(study):
     assert study.speed.ratios(measured) == {"reference": 1.0, "batch_300": 4.0}
 
 
+def times_of_trials(folder):
+    return {file: file.stat().st_mtime_ns for file in folder.glob("sweeps/*/trials/*/curves.npz")}
+
+
 @pytest.mark.slow
 def test_a_quick_one_runs_writes_its_files_and_has_nothing_left_to_do_the_second_time(tmp_path):
     command = [sys.executable, str(FOLDER / "convergence.py"), "quick=true", "--output", str(tmp_path)]
@@ -180,9 +190,11 @@ def test_a_quick_one_runs_writes_its_files_and_has_nothing_left_to_do_the_second
     assert (tmp_path / "results/convergence.png").read_bytes().startswith(b"\x89PNG")
     with (tmp_path / "results/labels.csv").open(encoding="utf-8") as file:
         assert all(float(row["curves"]) == float(row["weights"]) == 0 for row in csv.DictReader(file))
-    before = (tmp_path / "results/tables.md").read_bytes()
+    before, trained = (tmp_path / "results/tables.md").read_bytes(), times_of_trials(tmp_path)
     subprocess.run(command, check=True)
     assert (tmp_path / "results/tables.md").read_bytes() == before
+    assert times_of_trials(tmp_path) == trained
+    assert len(trained) == 4 * 2  # levels, seeds
     filtered = "filter=tags.`jointdec.factors` LIKE '%initializer%'"
     compare = [sys.executable, "-m", "jointdec.compare", "tracking.experiment=convergence", "by=model.initializer"]
     said = subprocess.run([*compare, filtered], cwd=tmp_path, check=True, capture_output=True, text=True).stdout

@@ -102,6 +102,21 @@ def test_another_study_of_the_same_name_is_refused_and_told_apart(uri, overrides
         begin(uri, *overrides)
 
 
+def test_a_study_from_before_a_key_goes_on_with_what_all_trials_did_then(uri, monkeypatch):
+    now = define
+
+    def earlier(*arguments):
+        later = ("model.initializer", "training.reshuffle")
+        return {key: value for key, value in now(*arguments).items() if key not in later}
+
+    with monkeypatch.context() as patched:
+        patched.setitem(begin.__globals__, "define", earlier)
+        begin(uri, "+search=alpha")
+    begin(uri, "+search=alpha")
+    with pytest.raises(UserError, match=r"training\.reshuffle was true and is false"):
+        begin(uri, "+search=alpha", "training.reshuffle=false")
+
+
 def test_where_a_trial_is_recorded_and_by_how_many_workers_does_not_define_a_study(uri):
     begin(uri, "+search=alpha")
     begin(uri, "+search=alpha", "tracking=none", "sweep.workers=7")

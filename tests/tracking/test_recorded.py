@@ -30,6 +30,15 @@ def test_without_overrides_the_configuration_is_the_recorded_one(config):
     assert recorded_config(text(config), []) == config
 
 
+def test_a_record_from_before_a_key_stands_for_what_all_runs_did_then_and_the_key_can_be_overridden(config):
+    earlier = asdict(config)
+    del earlier["model"]["initializer"], earlier["training"]["reshuffle"]
+    record = OmegaConf.to_yaml(earlier)
+    assert recorded_config(record, []) == config
+    changed = recorded_config(record, ["model.initializer=he_normal", "training.reshuffle=false"])
+    assert (changed.model.initializer, changed.training.reshuffle) == ("he_normal", False)
+
+
 def test_another_option_keeps_the_recorded_values_that_it_has_too(config):
     changed = recorded_config(text(config), ["loss=split"])
     assert changed.loss.name == "split"
