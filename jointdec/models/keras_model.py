@@ -70,6 +70,7 @@ def build_model(
     head = "float64" if precision == "float64" else "float32"
 
     def dense(x: Any, layer: Dense, dtype: str = policy) -> Any:  # noqa: ANN401 (a backend's tensor)
+        # Keras never draws from it: the weights are set. Its own he_normal is truncated, see initial_weights
         options = {"kernel_initializer": config.initializer, "dtype": policy, "name": layer.name}
         return activation(name=f"{layer.name}_leaky_relu", dtype=dtype)(layers.Dense(layer.units, **options)(x))
 

@@ -49,6 +49,14 @@ def test_a_nan_in_a_feature_is_named_with_its_molecule_and_column(diverge):
     assert f"at [{row}, 42] is nan: row 17 of the train split ({dataset.train.smiles[17]})" in found.where
 
 
+def test_the_batch_of_a_later_epoch_is_the_first_epoch_s_where_nothing_is_reshuffled(make_config, make_dataset):
+    dataset = make_dataset(60)
+    for reshuffle, same in (("false", True), ("true", False)):
+        config = make_config(*TINY, f"training.reshuffle={reshuffle}")
+        first, later = (batch_of_step(config, dataset, step).tolist() for step in (2, 2 + 3 * 6))
+        assert (first == later) is same
+
+
 def test_a_sum_of_outputs_that_is_zero_is_the_answer_s_fault(diverge):
     _, _, found = diverge("loss=answer", "model.alpha=0")
     assert (found.tensor, found.cause) == ("nodes_probabilities", "unnormalised_probabilities")

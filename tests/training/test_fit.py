@@ -58,9 +58,9 @@ def test_they_do_so_however_many_molecules_fill_the_batches(make_config, make_da
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("loss", ["joint", "split"])
-def test_they_agree_in_float64_to_rounding(make_config, make_dataset, loss):
-    flags = [f"loss={loss}", "training.precision=float64", "training.reshuffle=false"]
+@pytest.mark.parametrize(("loss", "reshuffle"), [("joint", "true"), ("split", "true"), ("split", "false")])
+def test_they_agree_in_float64_to_rounding(make_config, make_dataset, loss, reshuffle):
+    flags = [f"loss={loss}", "training.precision=float64", f"training.reshuffle={reshuffle}"]
     assert_equal_trainings(make_config, make_dataset(23), flags, curves=1e-12, weights=1e-12)
 
 

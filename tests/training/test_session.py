@@ -9,7 +9,7 @@ from jointdec.training import make_training
 from jointdec.training.result import STEP_METRICS
 from jointdec.training.session import SessionTraining
 
-FLAGS = ["model.tower=[8]", "training.batch_size=10", "training.precision=float64", "training.reshuffle=false"]
+FLAGS = ["model.tower=[8]", "training.batch_size=10", "training.precision=float64"]
 
 
 def trained(config, dataset, change=None):
