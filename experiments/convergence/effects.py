@@ -99,23 +99,27 @@ def epochs_at(budget: str, curve: Curve, reference: Curve, ratio: float) -> floa
 def speeds(runs: Runs, levels: Sequence[Level], ratios: Mapping[str, float]) -> dict[str, dict[str, Effect]]:
     """Budget -> level -> log of how many times as many epochs, steps, seconds the reference needs.
 
-    Needs for what: the training loss that the reference has on average of its seeds at the end of its second epoch. A
-    level with a seed that does not get there is absent.
+    Needs for what: `goal`. A level with a seed that does not get there is absent.
     """
     reference = runs[REFERENCE.name]
-    goal = math.exp(np.mean([math.log(curve.train[2 * TENTHS - 1]) for curve in reference]))
-    there = {curve.seed: -math.log(curve.epochs_to(goal)) for curve in reference}
+    wanted = goal(reference)
+    there = {curve.seed: -math.log(curve.epochs_to(wanted)) for curve in reference}
     found = {}
     for budget in BUDGETS:
         pairs = {}
         for level in levels:
-            here = {curve.seed: curve.epochs_to(goal) for curve in runs[level.name]}
+            here = {curve.seed: curve.epochs_to(wanted) for curve in runs[level.name]}
             if level.factor == OWN_LOSS or level.name == REFERENCE.name or not all(map(math.isfinite, here.values())):
                 continue
             worth = epochs_at(budget, runs[level.name][0], reference[0], ratios[level.name]) / reference[0].epochs
             pairs[level.name] = {seed: -math.log(epochs / worth) for seed, epochs in here.items()}, there
         found[budget] = together(pairs)
     return found
+
+
+def goal(reference: Sequence[Curve]) -> float:
+    """The training loss at the end of the reference's second epoch, the geometric mean of its seeds."""
+    return math.exp(np.mean([math.log(curve.train[2 * TENTHS - 1]) for curve in reference]))
 
 
 def ranking(found: Mapping[str, Effect], levels: Sequence[Level]) -> list[tuple[str, str, float]]:

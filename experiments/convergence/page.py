@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import csv
 import math
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 from curves import Curve
@@ -12,6 +14,7 @@ from effects import (
     OWN_LOSS,
     Effect,
     combined,
+    goal,
     loss_effects,
     ranking,
     share_effects,
@@ -19,6 +22,7 @@ from effects import (
 )
 from levels import REFERENCE, Level
 
+THROUGHPUT = Path(__file__).parents[1] / "throughput/results/table.csv"
 SHARES = {"node_accuracy": "atoms", "edge_accuracy": "pairs", "exact": "exact"}
 NOT_TRAINED = "not trained that far"
 LEGEND = (
@@ -40,6 +44,7 @@ def text(runs: Runs, levels: Sequence[Level], ratios: Mapping[str, float], label
         *share_table(runs, levels, ratios),
         *ranking_table(runs, levels, ratios),
         *combined_table(runs, levels),
+        *own_loops(runs, loop_times(THROUGHPUT)),
         label_line(labels),
     ]
     return "\n".join(parts)
@@ -144,6 +149,43 @@ def combined_table(runs: Runs, levels: Sequence[Level]) -> list[str]:
             expected, together, beyond = found[level.name]
             lines.append(f"| {level.label} | {_change(expected)} | {_change(together)} | {_percent(beyond)} |")
     return [*lines, ""]
+
+
+def loop_times(file: Path) -> dict[tuple[str, int], float]:
+    """(Loop, batch) -> ms a step, medians of rounds in which all loops took turns: the experiment on throughput."""
+    with file.open(encoding="utf-8", newline="") as opened:
+        rows = [row for row in csv.DictReader(opened) if row["question"] == "steps" and row["median"]]
+    return {(row["name"], int(row["batch"])): float(row["median"]) for row in rows}
+
+
+def own_loops(runs: Runs, times: Mapping[tuple[str, int], float]) -> list[str]:
+    """Seconds that each program needs to the loss of `speeds` in the loop that it was written for."""
+    programs = [
+        ("the Keras program", REFERENCE.name, "keras", 50, "Keras's fit"),
+        ("the TensorFlow program", "as_tf1", "tf1", 300, "a Session"),
+        ("the TensorFlow program at batch 50", "as_tf1_batch_50", "tf1", 50, "a Session"),
+    ]
+    wanted = goal(runs[REFERENCE.name])
+    lines = [
+        "**In the loops that they were written for**, with the times a step that the "
+        "[throughput experiment](../throughput/README.md) measured: what it takes to the loss of the first table.",
+        "",
+        "| program | loop | ms a step | epochs | steps | seconds |",
+        "|---|---|---|---|---|---|",
+    ]
+    for name, level, loop, batch, words in programs:
+        if level not in runs:
+            continue
+        epochs = [curve.epochs_to(wanted) for curve in runs[level]]
+        steps = np.array(epochs) * runs[level][0].steps_per_epoch
+        ms = times[loop, batch]
+        cells = [_spread(epochs, "{:.2f}"), _spread(steps, "{:,.0f}"), _spread(steps * ms / 1000, "{:.1f}")]
+        lines.append(f"| {name} | {words} | {ms:.2f} | {' | '.join(cells)} |")
+    return [*lines, ""]
+
+
+def _spread(values: Sequence[float], form: str) -> str:
+    return f"{form.format(np.mean(values))} ({form.format(min(values))} to {form.format(max(values))})"
 
 
 def label_line(labels: Sequence[Mapping[str, str]]) -> str:

@@ -84,10 +84,10 @@ def test_intervals_that_hold_at_once_are_students_at_bonferronis_level(study):
     assert found[smallest].difference.corrected == pytest.approx(min(1, 4 * p_values[smallest]))
 
 
-def runs_of(make_curve, **levels):
+def runs_of(make_curve, spread=0.3, **levels):
     """Level -> five runs whose loss has a seed's own factor, which pairing takes out, and a little noise."""
     rng = np.random.default_rng(1)
-    factor = np.exp(rng.normal(0, 0.3, 5))
+    factor = np.exp(rng.normal(0, spread, 5))
     return {
         name: [make_curve(name, seed, **given, scale=factor[seed] * np.exp(rng.normal(0, 1e-4))) for seed in range(5)]
         for name, given in levels.items()
@@ -125,6 +125,22 @@ def test_the_effect_on_the_loss_is_the_log_of_the_ratio(study, make_curve):
         ("initializer", "he_normal"),
         ("normalisation", "whiten"),
     ]
+
+
+def test_seconds_in_the_programs_own_loops_are_their_steps_times_what_a_step_takes_there(study, make_curve):
+    runs = runs_of(
+        make_curve,
+        spread=0,
+        reference={"rate": 0.5, "steps": 2000},
+        as_tf1={"rate": 0.25, "steps": 350, "epochs": 6},
+    )
+    lines = study.page.own_loops(runs, {("keras", 50): 7.0, ("tf1", 300): 14.0, ("tf1", 50): 4.0})
+    keras, tf1 = ([cell.split(" (")[0] for cell in line.split(" | ")[3:]] for line in lines[4:6])
+    # to exp(-0.5 x 2): 2 epochs of 2,000 steps of 7 ms, against 4 epochs of 350 steps of 14 ms
+    assert (keras[1], tf1[1]) == ("4,000", "1,400")
+    assert (keras[2], tf1[2]) == ("28.0", "19.6")
+    times = study.page.loop_times(study.page.THROUGHPUT)
+    assert times["keras", 50] > times["tf1", 50] > times["compiled", 50] > 0
 
 
 def test_changes_together_are_held_against_the_sum_of_each_alone(study, make_curve):
