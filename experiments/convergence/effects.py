@@ -11,7 +11,7 @@ from curves import TENTHS, Curve
 from levels import REFERENCE, Level
 from scipy import stats
 
-from jointdec.reporting.statistics import LEVEL, Difference, corrected, difference
+from jointdec.reporting.statistics import LEVEL, Difference, difference
 
 BUDGETS = ("epochs", "steps", "seconds")
 OWN_LOSS = "loss of the atoms"  # the factor whose losses are another function: held against nothing
@@ -23,13 +23,18 @@ class Effect(NamedTuple):
     """A level's difference from the reference.
 
     Attributes:
-        difference: paired over the seeds; its p is corrected for the number of levels beside it.
+        difference: paired over the seeds.
         low, high: the mean's interval, all levels' intervals holding at once at 95 % (Bonferroni).
     """
 
     difference: Difference
     low: float
     high: float
+
+    @property
+    def holds(self) -> bool:
+        """Whether 0 is outside of the interval."""
+        return not self.difference.same and (self.low > 0 or self.high < 0)
 
 
 def loss_effects(runs: Runs, levels: Sequence[Level], ratios: Mapping[str, float]) -> dict[str, dict[str, Effect]]:
@@ -68,8 +73,7 @@ def effects(
 def together(pairs: Mapping[str, tuple[Mapping[int, float], Mapping[int, float]]]) -> dict[str, Effect]:
     """Differences that are looked at beside each other, so corrected for their number."""
     known = {name: one for name, (here, there) in pairs.items() if (one := difference(dict(here), dict(there)))}
-    after = corrected(list(known.values()))
-    return {name: _effect(one, len(known)) for name, one in zip(known, after, strict=True)}
+    return {name: _effect(one, len(known)) for name, one in known.items()}
 
 
 def _effect(one: Difference, tests: int) -> Effect:

@@ -71,7 +71,7 @@ def _effects(axes: Axes, found: Mapping[str, Effect], levels: Sequence[Level]) -
         effect = found[level.name]
         mean = 100 * math.expm1(effect.difference.mean)
         low, high = (100 * math.expm1(bound) for bound in (effect.low, effect.high))
-        color = ("#0072B2" if mean < 0 else "#D55E00") if effect.difference.holds else "#888888"
+        color = ("#0072B2" if mean < 0 else "#D55E00") if effect.holds else "#888888"
         axes.barh(place, mean, color=color, height=0.7, alpha=0.85)
         if math.isfinite(low):
             axes.plot([low, high], [place, place], color="black", linewidth=1)

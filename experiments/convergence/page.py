@@ -27,8 +27,7 @@ SHARES = {"node_accuracy": "atoms", "edge_accuracy": "pairs", "exact": "exact"}
 NOT_TRAINED = "not trained that far"
 LEGEND = (
     "In all tables: means over the seeds, paired with the reference's; intervals of 95 % for all rows of a column at "
-    "once (Student, Bonferroni); **bold**: the difference holds at 95 % after Holm's correction for the column's rows, "
-    "which is a little less strict than the interval."
+    "once (Student, Bonferroni); **bold**: the interval leaves out no difference."
 )
 Runs = Mapping[str, Sequence[Curve]]
 
@@ -231,4 +230,4 @@ def _points(effect: Effect | None) -> str:
 
 def _marked(words: str, effect: Effect) -> str:
     """Bold where the difference holds."""
-    return f"**{words}**" if effect.difference.holds else words
+    return f"**{words}**" if effect.holds else words
