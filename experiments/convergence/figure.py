@@ -60,7 +60,7 @@ def _curves(
     axes.set_yscale("log")
     axes.set_yticks([0.2, 0.3, 0.5, 1.0], ["0.2", "0.3", "0.5", "1"], minor=False)
     axes.minorticks_off()
-    axes.set_ylim(0.15, 1.3)
+    axes.set_ylim(0.12, 1.3)
     axes.set_xlabel(UNITS[budget])
     axes.grid(alpha=0.25)
 
