@@ -97,7 +97,7 @@ class Plan:
 
 
 QUICK_LEVELS = ("reference", "he_normal", "batch_300", "as_tf1")
-FULL = Plan("qm9", (REFERENCE, *LEVELS), (0, 1, 2, 3, 4), workers=2, rounds=9, label_steps=1000)
+FULL = Plan("qm9", (REFERENCE, *LEVELS), (0, 1, 2, 3, 4), workers=2, rounds=15, label_steps=1000)
 QUICK = Plan(
     "molecules",
     tuple(level for level in (REFERENCE, *LEVELS) if level.name in QUICK_LEVELS),
