@@ -21,7 +21,10 @@ from jointdec.sweeping.grid import run_grid
 
 HERE = Path(__file__).parent
 MODELS = ("two_tower", "scat", "shared_trunk")
-FIXED = ("loss=split", "training.batch_size=50", "tracking.experiment=generation")
+FIXED = (
+    *("data.scattering=diffusion", "data.normalization=spherise", "loss=split", "training.batch_size=50"),
+    "tracking.experiment=generation",
+)
 RECONSTRUCTED = ("val/node_accuracy", "val/edge_accuracy", "val/exact", "val/nodes", "val/edges")
 
 
