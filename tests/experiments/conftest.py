@@ -26,3 +26,9 @@ def import_from():
                     del sys.modules[name]
 
     return load
+
+
+@pytest.fixture
+def times_of_trials(tmp_path):
+    """When each trial of the studies in this test's folder was trained: what is trained again has another time."""
+    return lambda: {file: file.stat().st_mtime_ns for file in tmp_path.glob("sweeps/*/trials/*/curves.npz")}

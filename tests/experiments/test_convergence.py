@@ -189,12 +189,8 @@ def test_times_are_compared_within_their_round(study):
     assert study.speed.ratios(measured) == {"reference": 1.0, "batch_300": 4.0}
 
 
-def times_of_trials(folder):
-    return {file: file.stat().st_mtime_ns for file in folder.glob("sweeps/*/trials/*/curves.npz")}
-
-
 @pytest.mark.slow
-def test_a_quick_one_runs_writes_its_files_and_has_nothing_left_to_do_the_second_time(tmp_path):
+def test_a_quick_one_runs_writes_its_files_and_has_nothing_left_to_do_the_second_time(tmp_path, times_of_trials):
     command = [sys.executable, str(FOLDER / "convergence.py"), "quick=true", "--output", str(tmp_path)]
     subprocess.run(command, check=True)
     with (tmp_path / "results/epochs.csv").open(encoding="utf-8") as file:
@@ -203,10 +199,10 @@ def test_a_quick_one_runs_writes_its_files_and_has_nothing_left_to_do_the_second
     assert (tmp_path / "results/convergence.png").read_bytes().startswith(b"\x89PNG")
     with (tmp_path / "results/labels.csv").open(encoding="utf-8") as file:
         assert all(float(row["curves"]) == float(row["weights"]) == 0 for row in csv.DictReader(file))
-    before, trained = (tmp_path / "results/tables.md").read_bytes(), times_of_trials(tmp_path)
+    before, trained = (tmp_path / "results/tables.md").read_bytes(), times_of_trials()
     subprocess.run(command, check=True)
     assert (tmp_path / "results/tables.md").read_bytes() == before
-    assert times_of_trials(tmp_path) == trained
+    assert times_of_trials() == trained
     assert len(trained) == 4 * 2  # levels, seeds
     filtered = "filter=tags.`jointdec.factors` LIKE '%initializer%'"
     compare = [sys.executable, "-m", "jointdec.compare", "tracking.experiment=convergence", "by=model.initializer"]
