@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rich.box import SIMPLE
 from rich.markup import escape
-from rich.table import Table
+from rich.table import Column, Table
 
 from jointdec.comparing.comparison import Comparison
 from jointdec.comparing.groups import Group
@@ -19,7 +19,9 @@ class CompareTerminal(Terminal):
         """What each group comes to, metric by metric, and what was found."""
         self.note(about(comparison))
         where = split_of(comparison.metrics)
-        table = Table("group", "n", "mean [95 %]", f"minus {escape(comparison.baseline.name)} [95 %]", "", box=SIMPLE)
+        group_name = Column("group", overflow="fold")  # names that are cut off may look alike
+        minus = f"minus {escape(comparison.baseline.name)} [95 %]"
+        table = Table(group_name, "n", "mean [95 %]", minus, "", box=SIMPLE)
         for metric in comparison.metrics:
             table.add_row(f"[bold]{escape(name_of(metric))}[/]")
             for group in comparison.groups:
