@@ -1,6 +1,6 @@
 """The answer's NaN: on which share of seeds, when, by which operation, and what alpha and the learning rate do to it.
 
-python experiments/answer_nan/answer_nan.py               all of QM9, 25 minutes on 2 cores, resumable
+python experiments/answer_nan/answer_nan.py               all of QM9, 40 minutes on 2 cores, resumable
 python experiments/answer_nan/answer_nan.py quick=true      the sample, 2 seeds: whether it works
 
 Every trial is a run of jointdec.sweep in MLflow's experiment "answer_nan", a NaN with its forensic report.
