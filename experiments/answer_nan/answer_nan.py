@@ -8,8 +8,6 @@ Every trial is a run of jointdec.sweep in MLflow's experiment "answer_nan", a Na
 
 from __future__ import annotations
 
-import argparse
-import csv
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,6 +18,7 @@ import numpy as np
 from page import write
 from watch import Row, watch
 
+from jointdec.reporting.experiment import kept_table, parse_arguments, write_table
 from jointdec.sweeping.grid import FOLDER, run_grid
 
 HERE = Path(__file__).parent
@@ -74,30 +73,23 @@ QUICK = Plan(
 
 def main() -> None:
     """Train what is not trained yet, and write."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("quick", nargs="?", choices=["quick=true"], help="few and short trials")
-    parser.add_argument(
-        "--output", type=Path, help="folder of the studies and results; by default here, or quick/ here"
-    )
-    given = parser.parse_args()
-    plan, usual = (QUICK, HERE / "quick") if given.quick else (FULL, HERE)
-    folder = (given.output or usual).absolute()
-    (folder / "results").mkdir(parents=True, exist_ok=True)
+    quick, folder = parse_arguments(__doc__, HERE)
+    plan = QUICK if quick else FULL
     fixed = [f"data={plan.data}", *FIXED]
 
     grid = {"model.alpha": plan.alphas, "optimizer.learning_rate": plan.rates, "seed": plan.seeds}
     trials = train(folder, plan, "answer_nan-grid", [*fixed, f"training.epochs={plan.epochs}"], grid)
     as_given = {"model.alpha": [0.2], "optimizer.learning_rate": [1e-3], "seed": plan.long_seeds}
     trials += train(folder, plan, "answer_nan-long", [*fixed, f"training.epochs={plan.long_epochs}"], as_given)
-    save(trials, folder / "results/trials.csv")
+    write_table(trials, folder / "results/trials.csv")
 
-    file = folder / "results/watched.csv"
-    if not file.is_file():  # what takes minutes is not repeated
+    def look() -> list[Row]:
         alphas = [alpha for alpha in plan.alphas if alpha > 0]
-        save([row for alpha in alphas for row in _watch(plan, fixed, alpha)], file)
-    with file.open(encoding="utf-8", newline="") as opened:
-        watched = [{key: float(value) for key, value in row.items()} for row in csv.DictReader(opened)]
-    write(trials, watched, folder)
+        each = (watch([*fixed, f"model.alpha={a}"], plan.seeds, plan.every, plan.watched_steps) for a in alphas)
+        return [row for rows in each for row in rows]
+
+    watched = kept_table(folder / "results/watched.csv", look)
+    write(trials, [{key: float(value) for key, value in row.items()} for row in watched], folder)
 
 
 def train(
@@ -114,32 +106,22 @@ def train(
             found = {"step": summary["steps"], "tensor": "validation", "cause": row["cause"]}
         finite = curves["step/nodes"][np.isfinite(curves["step/nodes"])]
         rows.append(
-            {"study": name.partition("-")[2], "alpha": float(row["model.alpha"])}
-            | {"rate": float(row["optimizer.learning_rate"]), "seed": int(row["seed"])}
-            | {"outcome": summary["outcome"], "steps": summary["steps"], "run_id": row["run_id"]}
-            | {
+            {
+                "study": name.partition("-")[2],
+                "alpha": float(row["model.alpha"]),
+                "rate": float(row["optimizer.learning_rate"]),
+                "seed": int(row["seed"]),
+                "outcome": summary["outcome"],
+                "steps": summary["steps"],
+                "run_id": row["run_id"],
                 "atoms_right": summary["last"].get("val/node_accuracy"),
                 "pairs_right": summary["last"].get("val/edge_accuracy"),
-            }
-            | {
-                "first_loss": finite[:1].mean() if len(finite) else None,
+                "first_loss": finite[0] if len(finite) else None,
                 "last_loss": float(np.median(finite[-100:])) if len(finite) else None,
+                **{f"nan_{fact}": found.get(fact) for fact in FACTS},
             }
-            | {f"nan_{name}": found.get(name) for name in FACTS}
         )
     return rows
-
-
-def save(rows: Sequence[dict[str, Any]], file: Path) -> None:
-    """Write a table."""
-    with file.open("w", newline="", encoding="utf-8") as opened:
-        table = csv.DictWriter(opened, list(rows[0]), lineterminator="\n")
-        table.writeheader()
-        table.writerows(rows)
-
-
-def _watch(plan: Plan, fixed: Sequence[str], alpha: float) -> list[Row]:
-    return watch([*fixed, f"model.alpha={alpha}"], plan.seeds, plan.every, plan.watched_steps)
 
 
 if __name__ == "__main__":

@@ -11,6 +11,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from scipy import stats
 
+from jointdec.reporting.experiment import write_section
+
 BEGIN, END = "<!-- results: written by answer_nan.py -->", "<!-- end of results -->"
 COLORS = ("#E69F00", "#0072B2", "#009E73", "#D55E00")  # of alphas; Okabe and Ito
 Trials = Sequence[Mapping[str, Any]]
@@ -25,10 +27,7 @@ def write(trials: Trials, watched: Watched, folder: Path) -> None:
     (folder / "results/tables.md").write_text(text + "\n", encoding="utf-8")
     draw(trials, watched, folder / "results/answer_nan.png")
     print(text)
-    readme = folder / "README.md"
-    if readme.is_file():
-        before, _, rest = readme.read_text(encoding="utf-8").partition(BEGIN)
-        readme.write_text(f"{before}{BEGIN}\n\n{text}\n\n{END}{rest.partition(END)[2]}", encoding="utf-8")
+    write_section(text, folder / "README.md", BEGIN, END)
 
 
 def long_lines(trials: Trials) -> list[str]:

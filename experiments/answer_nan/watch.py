@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import numpy as np
 import tensorflow as tf
-from hydra import compose, initialize_config_dir
 
-from jointdec.config import Config, conf_folder, parse
 from jointdec.data.dataset import Dataset, Split
 from jointdec.data.load import load
 from jointdec.losses.formulation import CHUNK, Formulation, make_formulation
+from jointdec.sweeping.points import Points
 from jointdec.training.evaluation import on_device
 from jointdec.training.program import CompiledTraining
 
@@ -22,23 +21,18 @@ NEAR = 1e-3  # sums of outputs that count as near 0
 Row = dict[str, float]
 
 
-def configure(overrides: list[str]) -> Config:
-    """The configuration of these overrides."""
-    with initialize_config_dir(str(conf_folder()), version_base="1.3"):
-        return parse(compose("config", overrides=overrides))
-
-
 def watch(overrides: list[str], seeds: tuple[int, ...], every: int, steps: int) -> list[Row]:
     """Train and look at the atoms' head every so many steps, before the step, until a step is not finite.
 
     One compilation serves all seeds.
     """
-    config = configure([*overrides, f"seed={seeds[0]}"])
+    configure = Points(overrides)
+    config = configure({"seed": seeds[0]})
     dataset, formulation = load(config.data), make_formulation(config)
     training = CompiledTraining(config, formulation, dataset)
     rows = []
     for seed in seeds:
-        training.start_over(configure([*overrides, f"seed={seed}"]))
+        training.start_over(configure({"seed": seed}))
         watched = dataset.train.rows(training.order(0)[:WATCHED])
         for first in range(0, steps + 1, every):
             rows.append(

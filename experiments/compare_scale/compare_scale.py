@@ -23,6 +23,7 @@ from hydra import compose, initialize_config_dir
 
 from jointdec.config import Config, conf_folder, parse
 from jointdec.reporting.curve_arrays import save_curves
+from jointdec.reporting.experiment import write_section
 from jointdec.tracking.mlflow_tracker import MlflowTracker
 from jointdec.tracking.study_run import StudyRun, open_study_store
 from jointdec.tracking.tracker import TrialOf
@@ -57,12 +58,9 @@ def main() -> None:
         table = csv.writer(file, lineterminator="\n")
         table.writerow(COLUMNS)
         table.writerows((size, f"{seconds:.1f}", f"{peak:.0f}") for size, seconds, peak in rows)
-    readme = arguments.output / "README.md"
-    if readme.is_file():
-        before, _, rest = readme.read_text().partition(BEGIN)
-        lines = ["| runs of 1,000 steps | seconds | peak memory, MiB |", "|---|---|---|"]
-        lines += [f"| {size:,} | {seconds:.1f} | {peak:,.0f} |" for size, seconds, peak in rows]
-        readme.write_text(f"{before}{BEGIN}\n\n" + "\n".join(lines) + f"\n\n{END}{rest.partition(END)[2]}")
+    lines = ["| runs of 1,000 steps | seconds | peak memory, MiB |", "|---|---|---|"]
+    lines += [f"| {size:,} | {seconds:.1f} | {peak:,.0f} |" for size, seconds, peak in rows]
+    write_section("\n".join(lines), arguments.output / "README.md", BEGIN, END)
 
 
 def record_runs(count: int, uri: str, folder: Path) -> None:

@@ -8,9 +8,6 @@ Every level is a study of python -m jointdec.sweep, every trial a run in MLflow'
 
 from __future__ import annotations
 
-import argparse
-import csv
-from collections.abc import Callable
 from contextlib import chdir
 from pathlib import Path
 
@@ -21,6 +18,7 @@ from labels import compare
 from levels import FULL, QUICK, REFERENCE, Level, Plan, overrides_of
 from page import text
 
+from jointdec.reporting.experiment import kept_table, parse_arguments, write_section
 from jointdec.sweeping.grid import FOLDER, run_grid
 from jointdec.tracking.store import connect
 from jointdec.tracking.uri import resolve_uri
@@ -32,31 +30,20 @@ TAG = "jointdec.factors"  # the factors in whose comparison a run takes part
 
 def main() -> None:
     """Train what is not trained yet, and write."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("quick", nargs="?", choices=["quick=true"], help="few and short trials")
-    parser.add_argument(
-        "--output", type=Path, help="folder of the studies and results; by default here, or quick/ here"
-    )
-    given = parser.parse_args()
-    plan, usual = (QUICK, HERE / "quick") if given.quick else (FULL, HERE)
-    folder = (given.output or usual).absolute()
-    folder.mkdir(parents=True, exist_ok=True)
+    quick, folder = parse_arguments(__doc__, HERE)
+    plan = QUICK if quick else FULL
     results = folder / "results"
-    results.mkdir(exist_ok=True)
     runs = {level.name: train(folder, plan, level) for level in plan.levels}
     save([curve for curves in runs.values() for curve in curves], results)
-    times = kept(results / "speed.csv", lambda: time_steps(plan))
+    times = kept_table(results / "speed.csv", lambda: time_steps(plan))
     ratios = speed.ratios({name: [float(row[name]) for row in times] for name in times[0]})
-    labels = kept(results / "labels.csv", lambda: compare(plan))
+    labels = kept_table(results / "labels.csv", lambda: compare(plan))
     levels = [level for level in plan.levels if runs[level.name]]
     draw(runs, levels, ratios, results / "convergence.png")
     tables = text(runs, levels, ratios, labels)
     (results / "tables.md").write_text(tables + "\n", encoding="utf-8")
     print(tables)
-    readme = folder / "README.md"
-    if readme.is_file():
-        before, _, rest = readme.read_text(encoding="utf-8").partition(BEGIN)
-        readme.write_text(f"{before}{BEGIN}\n\n{tables}\n\n{END}{rest.partition(END)[2]}", encoding="utf-8")
+    write_section(tables, folder / "README.md", BEGIN, END)
 
 
 def train(folder: Path, plan: Plan, level: Level) -> list[Curve]:
@@ -72,18 +59,6 @@ def train(folder: Path, plan: Plan, level: Level) -> list[Curve]:
     for row in rows:
         client.set_tag(row["run_id"], TAG, ", ".join(sorted(factors)))
     return [read(level.name, int(row["seed"]), Path(row[FOLDER])) for row in rows if row["state"] == "complete"]
-
-
-def kept(file: Path, make: Callable[[], list[dict[str, float]]]) -> list[dict[str, str]]:
-    """A table that is made once, and then read."""
-    if not file.is_file():
-        rows = make()
-        with file.open("w", newline="", encoding="utf-8") as opened:
-            table = csv.DictWriter(opened, list(rows[0]), lineterminator="\n")
-            table.writeheader()
-            table.writerows(rows)
-    with file.open(encoding="utf-8", newline="") as opened:
-        return list(csv.DictReader(opened))
 
 
 def time_steps(plan: Plan) -> list[dict[str, float]]:

@@ -58,7 +58,7 @@ class Curve:
         return float(np.interp(np.log(epoch), known, values))
 
     def epochs_to(self, loss: float) -> float:
-        """After how many epochs the training loss stays below a value for a tenth of an epoch; infinite if never."""
+        """After how many epochs the training loss is down at a value for the first time; infinite if never."""
         below = np.flatnonzero(self.train <= loss)
         if not len(below):
             return np.inf

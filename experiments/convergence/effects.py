@@ -107,16 +107,19 @@ def speeds(runs: Runs, levels: Sequence[Level], ratios: Mapping[str, float]) -> 
     """
     reference = runs[REFERENCE.name]
     wanted = goal(reference)
-    there = {curve.seed: -math.log(curve.epochs_to(wanted)) for curve in reference}
+    needed = {
+        level.name: {curve.seed: curve.epochs_to(wanted) for curve in runs[level.name]}
+        for level in levels
+        if level.factor != OWN_LOSS
+    }
+    there = {seed: -math.log(epochs) for seed, epochs in needed.pop(REFERENCE.name).items()}
+    arrived = {name: epochs for name, epochs in needed.items() if all(map(math.isfinite, epochs.values()))}
     found = {}
     for budget in BUDGETS:
         pairs = {}
-        for level in levels:
-            here = {curve.seed: curve.epochs_to(wanted) for curve in runs[level.name]}
-            if level.factor == OWN_LOSS or level.name == REFERENCE.name or not all(map(math.isfinite, here.values())):
-                continue
-            worth = epochs_at(budget, runs[level.name][0], reference[0], ratios[level.name]) / reference[0].epochs
-            pairs[level.name] = {seed: -math.log(epochs / worth) for seed, epochs in here.items()}, there
+        for name, epochs in arrived.items():
+            worth = epochs_at(budget, runs[name][0], reference[0], ratios[name]) / reference[0].epochs
+            pairs[name] = {seed: -math.log(count / worth) for seed, count in epochs.items()}, there
         found[budget] = together(pairs)
     return found
 

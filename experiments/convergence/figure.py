@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-from curves import TENTHS, Curve
-from effects import BUDGETS, Effect, epochs_at, loss_effects
+from curves import TENTHS
+from effects import BUDGETS, Effect, Runs, epochs_at, loss_effects
 from levels import REFERENCE, Level
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -25,7 +25,7 @@ SHOWN = {  # colours of Okabe and Ito, which the colour-blind can tell apart
 UNITS = {"epochs": "epochs", "steps": "thousand steps", "seconds": "seconds, in epochs of the reference"}
 
 
-def draw(runs: Mapping[str, Sequence[Curve]], levels: Sequence[Level], ratios: Mapping[str, float], file: Path) -> None:
+def draw(runs: Runs, levels: Sequence[Level], ratios: Mapping[str, float], file: Path) -> None:
     """Write the figure."""
     figure = Figure(figsize=(13, 10.5), layout="constrained")
     above, below = figure.subplots(2, len(BUDGETS), height_ratios=(1, 1.35))
@@ -41,9 +41,7 @@ def draw(runs: Mapping[str, Sequence[Curve]], levels: Sequence[Level], ratios: M
     figure.savefig(file, dpi=130)
 
 
-def _curves(
-    axes: Axes, runs: Mapping[str, Sequence[Curve]], levels: Sequence[Level], ratios: Mapping[str, float], budget: str
-) -> None:
+def _curves(axes: Axes, runs: Runs, levels: Sequence[Level], ratios: Mapping[str, float], budget: str) -> None:
     reference = runs[REFERENCE.name][0]
     scale = reference.steps_per_epoch * reference.epochs / 1000 if budget == "steps" else reference.epochs
     for level in levels:

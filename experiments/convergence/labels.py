@@ -14,6 +14,7 @@ from jointdec.data.dataset import Split
 from jointdec.data.load import load
 from jointdec.losses.formulation import Tensor
 from jointdec.losses.tf_native import TfNative
+from jointdec.training.evaluation import on_device
 from jointdec.training.program import CompiledTraining
 
 
@@ -27,7 +28,7 @@ class LabelsStopped(TfNative):
 
 def compare(plan: Plan) -> list[dict[str, float]]:
     """Of each seed the largest difference in curves and in weights between the two trainings of the reference."""
-    configs = [configure(plan, REFERENCE, "loss=tf_native", f"seed={seed}") for seed in plan.seeds]
+    configs = [configure(plan, REFERENCE, {"loss": "tf_native", "seed": seed}) for seed in plan.seeds]
     dataset = load(configs[0].data)
     passing, stopped = TfNative(configs[0]), LabelsStopped(configs[0])
     assert passes_gradient(passing, dataset.train)
@@ -48,9 +49,10 @@ def compare(plan: Plan) -> list[dict[str, float]]:
 
 def passes_gradient(formulation: TfNative, molecules: Split) -> bool:
     """Whether its loss has a gradient with respect to the labels."""
-    features = tf.constant(molecules.features[:8])
-    labels = {"nodes": tf.one_hot(molecules.nodes[:8], 5), "edges": tf.one_hot(molecules.edges[:8], 4)}
+    data = on_device(molecules.rows(np.arange(8)), tf.float32)
+    heads = formulation.heads(data.features)
+    labels = data.labels(heads)
     with tf.GradientTape() as tape:
         tape.watch(labels)
-        loss = formulation.loss(labels, formulation.heads(features))["loss"]
+        loss = formulation.loss(labels, heads)["loss"]
     return all(gradient is not None for gradient in tape.gradient(loss, labels).values())

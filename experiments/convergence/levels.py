@@ -9,9 +9,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from hydra import compose, initialize_config_dir
-
-from jointdec.config import Config, conf_folder, parse
+from jointdec.config import Config
+from jointdec.sweeping.points import Point, Points
 
 DATA = ("data.scattering=spectral", "data.normalization=spherise")
 REFERENCE_CONFIG = (
@@ -114,7 +113,6 @@ def overrides_of(plan: Plan, level: Level) -> list[str]:
     return [f"data={plan.data}", *DATA, *REFERENCE_CONFIG, *level.overrides, epochs]
 
 
-def configure(plan: Plan, level: Level, *overrides: str) -> Config:
-    """The configuration of a level, with overrides on top."""
-    with initialize_config_dir(str(conf_folder()), version_base="1.3"):
-        return parse(compose("config", overrides=[*overrides_of(plan, level), *overrides]))
+def configure(plan: Plan, level: Level, point: Point | None = None) -> Config:
+    """The configuration of a level, with the values of a point on top."""
+    return Points(overrides_of(plan, level))(point or {})

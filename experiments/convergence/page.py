@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import csv
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-from curves import Curve
 from effects import (
     BUDGETS,
     OWN_LOSS,
     Effect,
+    Runs,
     combined,
     goal,
     loss_effects,
@@ -27,9 +27,8 @@ SHARES = {"node_accuracy": "atoms", "edge_accuracy": "pairs", "exact": "exact"}
 NOT_TRAINED = "not trained that far"
 LEGEND = (
     "In all tables: means over the seeds, paired with the reference's; intervals of 95 % for all rows of a column at "
-    "once (Student, Bonferroni); **bold**: the interval leaves out no difference."
+    "once (Student, Bonferroni); **bold**: no difference at all is outside of the interval."
 )
-Runs = Mapping[str, Sequence[Curve]]
 
 
 def text(runs: Runs, levels: Sequence[Level], ratios: Mapping[str, float], labels: Sequence[Mapping[str, str]]) -> str:
@@ -76,8 +75,8 @@ def speed_table(runs: Runs, levels: Sequence[Level], ratios: Mapping[str, float]
     ]
     for level in levels:
         if level.name != REFERENCE.name and level.factor != OWN_LOSS:
-            cells = " | ".join(_times(found[budget].get(level.name)) for budget in BUDGETS)
-            lines.append(f"| {level.factor} | {level.label} | {cells} | {ratios[level.name]:.2f} |")
+            effects = [found[budget].get(level.name) for budget in BUDGETS]
+            lines.append(_row(level, [*map(_times, effects), f"{ratios[level.name]:.2f}"]))
     return [*lines, ""]
 
 
@@ -92,8 +91,7 @@ def loss_table(runs: Runs, levels: Sequence[Level], ratios: Mapping[str, float])
     ]
     for level in levels:
         if level.name in found["epochs"]:
-            cells = " | ".join(_percent(found[budget].get(level.name)) for budget in BUDGETS)
-            lines.append(f"| {level.factor} | {level.label} | {cells} |")
+            lines.append(_row(level, [_percent(found[budget].get(level.name)) for budget in BUDGETS]))
     return [*lines, ""]
 
 
@@ -110,8 +108,7 @@ def share_table(runs: Runs, levels: Sequence[Level], ratios: Mapping[str, float]
     ]
     for level in levels:
         if level.name != REFERENCE.name:
-            cells = " | ".join(_points(found[metric][budget].get(level.name)) for metric, budget in columns)
-            lines.append(f"| {level.factor} | {level.label} | {cells} |")
+            lines.append(_row(level, [_points(found[metric][budget].get(level.name)) for metric, budget in columns]))
     return [*lines, ""]
 
 
@@ -197,35 +194,35 @@ def label_line(labels: Sequence[Mapping[str, str]]) -> str:
     )
 
 
+def _row(level: Level, cells: Sequence[str]) -> str:
+    return f"| {level.factor} | {level.label} | {' | '.join(cells)} |"
+
+
 def _times(effect: Effect | None) -> str:
-    if effect is None:
-        return "not with every seed"
-    if effect.difference.same:
-        return "the same"
-    return _marked(
-        f"{math.exp(effect.difference.mean):.2f} ({math.exp(effect.low):.2f} to {math.exp(effect.high):.2f})", effect
-    )
+    return _cell(effect, lambda log: f"{math.exp(log):.2f}", "not with every seed")
 
 
 def _percent(effect: Effect | None) -> str:
+    return _cell(effect, _change, NOT_TRAINED)
+
+
+def _points(effect: Effect | None) -> str:
+    if effect is None or effect.difference.same:
+        return _cell(effect, str, NOT_TRAINED)
+    return _marked(f"{effect.difference.mean:+.2f} ± {effect.high - effect.difference.mean:.2f}", effect)
+
+
+def _cell(effect: Effect | None, spell: Callable[[float], str], absent: str) -> str:
+    """Mean and interval, each spelled; bold where the difference holds."""
     if effect is None:
-        return NOT_TRAINED
+        return absent
     if effect.difference.same:
         return "the same"
-    return _marked(f"{_change(effect.difference.mean)} ({_change(effect.low)} to {_change(effect.high)})", effect)
+    return _marked(f"{spell(effect.difference.mean)} ({spell(effect.low)} to {spell(effect.high)})", effect)
 
 
 def _change(log_ratio: float) -> str:
     return f"{100 * math.expm1(log_ratio):+.1f} %"
-
-
-def _points(effect: Effect | None) -> str:
-    if effect is None:
-        return NOT_TRAINED
-    if effect.difference.same:
-        return "the same"
-    half = effect.high - effect.difference.mean
-    return _marked(f"{effect.difference.mean:+.2f} ± {half:.2f}", effect)
 
 
 def _marked(words: str, effect: Effect) -> str:

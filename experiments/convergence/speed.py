@@ -22,15 +22,14 @@ SECONDS = 1.0  # about as long is a program timed in a round
 
 def measure(plan: Plan) -> dict[str, list[float]]:
     """Level -> ms a step in each round. Levels that share a program, as `compiled_for` says, share its times."""
+    data = configure(plan, REFERENCE).data  # other features take no other time
+    dataset = load(data)
     programs: dict[str, tuple[CompiledTraining, int]] = {}
     program_of = {}
     for level in plan.levels:
-        config = replace(
-            configure(plan, level), data=configure(plan, REFERENCE).data
-        )  # other features take no other time
+        config = replace(configure(plan, level), data=data)
         key = program_of[level.name] = repr(compiled_for(config))
         if key not in programs:
-            dataset = load(config.data)
             training = CompiledTraining(config, make_formulation(config), dataset)
             programs[key] = training, _count(training, steps_per_epoch(len(dataset.train), config.training.batch_size))
     rounds = []

@@ -8,8 +8,6 @@ Every trial is a run of jointdec.sweep in MLflow's experiment "generation"; its 
 
 from __future__ import annotations
 
-import argparse
-import csv
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +15,7 @@ from pathlib import Path
 from page import write
 
 from jointdec.metrics.generation import SHARES
+from jointdec.reporting.experiment import parse_arguments, write_table
 from jointdec.sweeping.grid import run_grid
 
 HERE = Path(__file__).parent
@@ -44,25 +43,15 @@ QUICK = Plan("molecules", 2, (0, 1), 1)
 
 def main() -> None:
     """Train what is not trained yet, and write."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("quick", nargs="?", choices=["quick=true"], help="few and short trials")
-    parser.add_argument(
-        "--output", type=Path, help="folder of the studies and results; by default here, or quick/ here"
-    )
-    given = parser.parse_args()
-    plan, usual = (QUICK, HERE / "quick") if given.quick else (FULL, HERE)
-    folder = (given.output or usual).absolute()
-    (folder / "results").mkdir(parents=True, exist_ok=True)
+    quick, folder = parse_arguments(__doc__, HERE)
+    plan = QUICK if quick else FULL
     metrics = (*RECONSTRUCTED, *(f"generate/{name}" for name in SHARES))
     fixed = [f"data={plan.data}", *FIXED, f"training.epochs={plan.epochs}"]
     rows = run_grid(
         folder, "generation", fixed, {"model": MODELS, "seed": plan.seeds}, workers=plan.workers, objective=metrics
     )
     kept = ("model", "seed", "state", *metrics, "run_id")
-    with (folder / "results/trials.csv").open("w", newline="", encoding="utf-8") as file:
-        table = csv.DictWriter(file, kept, lineterminator="\n", extrasaction="ignore")
-        table.writeheader()
-        table.writerows(rows)
+    write_table(rows, folder / "results/trials.csv", kept)
     write(rows, folder)
 
 

@@ -7,13 +7,14 @@ from pathlib import Path
 
 import numpy as np
 
+from jointdec.metrics.generation import SHARES
+from jointdec.reporting.experiment import write_section
 from jointdec.reporting.statistics import corrected, difference
 
 BEGIN, END = "<!-- results: written by generation.py -->", "<!-- end of results -->"
 BASELINE = "two_tower"
 RECONSTRUCTION = {"atoms": "val/node_accuracy", "pairs": "val/edge_accuracy", "whole molecules exact": "val/exact"}
 GENERATION = ["V", "V x U", "V x U x N", "uniqueness", "novelty", "connected", "SCAT's V", "SCAT's novelty"]
-SHARES = ("validity", "uniqueness", "novelty", "connected", "connected_validity")
 Trial = Mapping[str, float]
 Trials = Mapping[str, Sequence[Trial]]  # network -> its trials
 
@@ -32,10 +33,7 @@ def write(rows: Sequence[Mapping[str, str]], folder: Path) -> None:
     text = "\n".join([*table(trials, list(RECONSTRUCTION)), "", *table(trials, GENERATION), "", *differences(trials)])
     (folder / "results/tables.md").write_text(text + "\n", encoding="utf-8")
     print(text)
-    readme = folder / "README.md"
-    if readme.is_file():
-        before, _, rest = readme.read_text(encoding="utf-8").partition(BEGIN)
-        readme.write_text(f"{before}{BEGIN}\n\n{text}\n\n{END}{rest.partition(END)[2]}", encoding="utf-8")
+    write_section(text, folder / "README.md", BEGIN, END)
 
 
 def measures(row: Mapping[str, str]) -> Trial:
@@ -45,10 +43,15 @@ def measures(row: Mapping[str, str]) -> Trial:
     looks at connected graphs alone, and counts a duplicate as novel: its novelty is 1 minus the share of the valid ones
     that are the first of their kind and known, here of all valid ones instead of all connected ones.
     """
-    v, u, n, connected, connected_validity = (float(row[f"generate/{name}"]) for name in SHARES)
+    shares = {name: float(row[f"generate/{name}"]) for name in SHARES}
+    v, u, n = (shares[name] for name in ("validity", "uniqueness", "novelty"))
     found = {name: float(row[key]) for name, key in RECONSTRUCTION.items()}
-    found |= {"V": v, "V x U": v * u, "V x U x N": v * u * n, "uniqueness": u, "novelty": n, "connected": connected}
-    found |= {"SCAT's V": connected_validity, "SCAT's novelty": 1 - u * (1 - n)}
+    found |= {"V": v, "V x U": v * u, "V x U x N": v * u * n, "uniqueness": u, "novelty": n}
+    found |= {
+        "connected": shares["connected"],
+        "SCAT's V": shares["connected_validity"],
+        "SCAT's novelty": 1 - u * (1 - n),
+    }
     return {name: 100 * value for name, value in found.items()} | {"seed": float(row["seed"])}
 
 

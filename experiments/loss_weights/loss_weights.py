@@ -11,7 +11,6 @@ the bonds' loss and alpha are laid out in a grid, the atoms' weight being 1.
 from __future__ import annotations
 
 import argparse
-import csv
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +19,7 @@ import numpy as np
 from figure import draw
 from tables import front_table, verdicts, weight_table
 
+from jointdec.reporting.experiment import write_section, write_table
 from jointdec.sweeping.grid import OBJECTIVE, run_grid
 
 HERE = Path(__file__).parent
@@ -64,18 +64,12 @@ def main() -> None:
             rows += weigh(folder, plan, model, optimizer, rate)
     results = folder / "results"
     results.mkdir(exist_ok=True)
-    with (results / "trials.csv").open("w", newline="", encoding="utf-8") as file:
-        table = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
-        table.writeheader()
-        table.writerows(rows)
+    write_table(rows, results / "trials.csv")
     draw(rows, results / "weights.png")
     text = "\n".join([*verdicts(rows), "", *weight_table(rows), "", *front_table(rows)])
     (results / "tables.md").write_text(text + "\n", encoding="utf-8")
     print(text)
-    readme = folder / "README.md"
-    if readme.is_file():
-        before, _, rest = readme.read_text(encoding="utf-8").partition(BEGIN)
-        readme.write_text(f"{before}{BEGIN}\n\n{text}\n\n{END}{rest.partition(END)[2]}", encoding="utf-8")
+    write_section(text, folder / "README.md", BEGIN, END)
 
 
 def best_rate(folder: Path, plan: Plan, model: str, optimizer: str) -> float:

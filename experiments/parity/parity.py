@@ -18,6 +18,8 @@ from typing import Any, NamedTuple
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from jointdec.reporting.experiment import write_section
+
 HERE = Path(__file__).parent
 BEGIN, END = "<!-- results: written by parity.py -->", "<!-- end of results -->"
 CASES = {
@@ -65,9 +67,7 @@ def main() -> None:
     text = markdown(rows)
     print(text)
     if not arguments.quick:
-        readme = HERE / "README.md"
-        before, _, rest = readme.read_text(encoding="utf-8").partition(BEGIN)
-        readme.write_text(f"{before}{BEGIN}\n\n{text}\n{END}{rest.partition(END)[2]}", encoding="utf-8")
+        write_section(text.rstrip("\n"), HERE / "README.md", BEGIN, END)
 
 
 def measure(case: str, steps: int) -> list[Row]:

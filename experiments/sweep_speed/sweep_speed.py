@@ -29,6 +29,7 @@ from optuna.storages.journal import JournalFileBackend
 
 from jointdec.config import conf_folder, parse
 from jointdec.data.load import load
+from jointdec.reporting.experiment import write_section
 
 HERE = Path(__file__).parent
 BEGIN, END = "<!-- results: written by sweep_speed.py -->", "<!-- end of results -->"
@@ -68,10 +69,8 @@ def main() -> None:
     _write_csv(results, seconds, gaps, memory)
     text = "\n".join([*_speed_table(seconds, epochs * 4000 // BATCH), "", *_growth_table(gaps, memory)])
     print(text)
-    readme = given.output / "README.md"
-    if readme.is_file() and not given.quick:
-        before, _, rest = readme.read_text(encoding="utf-8").partition(BEGIN)
-        readme.write_text(f"{before}{BEGIN}\n\n{text}\n\n{END}{rest.partition(END)[2]}", encoding="utf-8")
+    if not given.quick:
+        write_section(text, given.output / "README.md", BEGIN, END)
 
 
 def jointdec_trials(folder: Path, trials: int, epochs: int, workers: int) -> float:

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import numpy as np
 from problem import Problem, compose_config, repeated
-from report import insert
 from rounds import measure
 
 from jointdec.data.load import load
+from jointdec.reporting.experiment import write_section
 
 HERE = Path(__file__).parent
 BEGIN, END = "<!-- guard: written by guard.py -->", "<!-- end of guard -->"
@@ -46,11 +46,9 @@ def main() -> None:
         table = csv.writer(file, lineterminator="\n")
         table.writerow(COLUMNS)
         table.writerows([*row[:2], *(f"{value:.4g}" for value in row[2:6]), row[6]] for row in rows)
-    text = "\n".join(_lines(rows)) + "\n"
-    print(text)
-    readme = arguments.output / "README.md"
-    if readme.is_file():
-        insert(text, readme, BEGIN, END)
+    text = "\n".join(_lines(rows))
+    print(text + "\n")
+    write_section(text, arguments.output / "README.md", BEGIN, END)
 
 
 def _lines(rows: list[tuple[int, str, float, float, float, float, int]]) -> list[str]:

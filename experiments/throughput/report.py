@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 from aims import Verdict
 from floor import MATMUL_FLOPS, floor_ms, step_flops
@@ -37,13 +36,6 @@ def markdown(
             lines.append(f"| {row.question}: {row.name} | {row.median:.{digits}f} {row.unit} | {extremes} |")
     lines += ["", "| aim | measured | limit | |", "|---|---|---|---|", *map(_verdict, verdicts)]
     return "\n".join(lines) + "\n"
-
-
-def insert(text: str, readme: Path, begin: str = BEGIN, end: str = END) -> None:
-    """Put the text between two markers of the README."""
-    before, _, rest = readme.read_text(encoding="utf-8").partition(begin)
-    _, _, after = rest.partition(end)
-    readme.write_text(f"{before}{begin}\n\n{text}\n{end}{after}", encoding="utf-8")
 
 
 def _machine(machine: Mapping[str, object]) -> str:

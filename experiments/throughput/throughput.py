@@ -20,12 +20,13 @@ from figures import draw
 from machine import machine
 from problem import Problem, compose_config, repeated
 from processes import memory_rows, start_rows
-from report import insert, markdown
+from report import BEGIN, END, markdown
 from rounds import disagreement, measure
 from rows import Row, step_rows, write_csv
 
 from jointdec.data.dataset import Split
 from jointdec.data.load import load
+from jointdec.reporting.experiment import write_section
 
 HERE = Path(__file__).parent
 TOLERANCE = 2e-3  # relative, of the first epoch's loss: float32, and PyTorch's epsilon, which weighs more at first
@@ -81,7 +82,7 @@ def main() -> None:
     write_csv(rows, results / "table.csv")
     draw(rows, config.model, results)
     if not arguments.quick:
-        insert(text, HERE / "README.md")
+        write_section(text.rstrip("\n"), HERE / "README.md", BEGIN, END)
     print(text)
     tell(f"written to {results}")
 

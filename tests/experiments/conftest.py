@@ -1,6 +1,7 @@
 """The experiments' modules: scripts in folders of their own, whose names repeat from folder to folder."""
 
 import importlib
+import subprocess
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -29,6 +30,17 @@ def import_from():
 
 
 @pytest.fixture
-def times_of_trials(tmp_path):
-    """When each trial of the studies in this test's folder was trained: what is trained again has another time."""
-    return lambda: {file: file.stat().st_mtime_ns for file in tmp_path.glob("sweeps/*/trials/*/curves.npz")}
+def run_again(tmp_path):
+    """Run a command that has run in this test's folder; see that it trains nothing again, and writes the same file."""
+
+    def run(command, file, trials):
+        def trained():
+            return {curves: curves.stat().st_mtime_ns for curves in tmp_path.glob("sweeps/*/trials/*/curves.npz")}
+
+        before, times = (tmp_path / file).read_bytes(), trained()
+        assert len(times) == trials
+        subprocess.run(command, check=True)
+        assert (tmp_path / file).read_bytes() == before
+        assert trained() == times
+
+    return run
