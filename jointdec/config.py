@@ -32,12 +32,12 @@ class Limits:
 
     at_least: float | None = None
     above: float | None = None
-    one_of: tuple[str, ...] = ()
+    one_of: tuple[str | bool, ...] = ()
 
     def problem(self, value: Any) -> str | None:  # noqa: ANN401 (a scalar of the annotated type)
         """What the value must be and is not."""
         if self.one_of and value not in self.one_of:
-            return "one of " + ", ".join(self.one_of)
+            return "one of " + ", ".join(str(choice).lower() for choice in self.one_of)
         if self.at_least is not None and value < self.at_least:
             return f"at least {self.at_least}"
         if self.above is not None and value <= self.above:
@@ -164,18 +164,20 @@ class TrainingConfig:
     the weights of before that step, ``skip`` drops the batch and goes on, at most ``max_skipped`` times in a run,
     ``continue`` trains on with what comes of it, as Keras does by itself. ``on_runaway`` is about losses that are still
     finite, see `jointdec.divergence.runaway`. ``reshuffle`` draws a new order of the molecules for every epoch, as
-    Keras's ``fit`` does; without it all epochs have the order of the first.
+    Keras's ``fit`` does; without it all epochs have the order of the first. Gradient norms are taken in every
+    ``norms``'th step. ``jit=auto`` times the program with XLA and without, and keeps the faster one.
     """
 
     name: Annotated[str, Limits(one_of=("compiled", "fit"))]
     epochs: Annotated[int, Limits(at_least=1)]
     batch_size: Annotated[int, Limits(at_least=1)]
     precision: Annotated[str, Limits(one_of=("float32", "bfloat16", "float16", "float64"))]
-    jit: bool
+    jit: Annotated[bool | str, Limits(one_of=("auto", True, False))]
     on_divergence: Annotated[str, Limits(one_of=("stop", "skip", "continue"))]
     max_skipped: Annotated[int, Limits(at_least=1)]
     on_runaway: Annotated[str, Limits(one_of=("warn", "stop"))]
     reshuffle: bool = True  # as in records that lack it
+    norms: Annotated[int, Limits(at_least=1)] = 1  # as in records that lack it
 
 
 @dataclass

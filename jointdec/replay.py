@@ -149,9 +149,9 @@ def try_remedy(  # noqa: PLR0913, PLR0917 (two configurations, and where to begi
 
     refuse_other_step(config, changed)
     went = go_on(changed, dataset, last_good, steps)
-    terminal.steps(last_good.step, went.rows)
+    terminal.steps(last_good.step, went.losses)
     if went.bad is None:
-        terminal.note(f"finite       step {last_good.step}, and the {len(went.rows) - 1} steps after it")
+        terminal.note(f"finite       step {last_good.step}, and the {len(went.losses['loss']) - 1} steps after it")
         return 0
     assert went.state is not None
     terminal.note(f"diverges     {went.bad - last_good.step} steps after the recorded one")

@@ -14,6 +14,7 @@ import numpy as np
 
 from jointdec.config import AdamConfig, Config, WeightsConfig
 from jointdec.data.dataset import Split
+from jointdec.divergence.decoder_state import decoder_state, without_loss_scale
 from jointdec.divergence.record import Traced
 from jointdec.divergence.runaway import BELOW_ZERO, Runaway
 from jointdec.divergence.trace import LEAKY_RELU, first_bad, trace_step
@@ -99,7 +100,7 @@ def _low_precision_overflow(case: Case) -> str | None:
     if precision not in ("float16", "bfloat16"):
         return None
     training = replace(case.config.training, precision="float32")
-    again = trace_step(replace(case.config, training=training), replace(case.state, loss_scale=None), case.batch)
+    again = trace_step(replace(case.config, training=training), without_loss_scale(case.state), case.batch)
     if first_bad(again):
         return None
     value = next((entry.largest for entry in again if entry.name == case.culprit.name), None)
@@ -166,15 +167,16 @@ def _moved_by_large_steps(config: Config, state: State) -> str | None:
     A step of Adam's is hardly ever longer than a few times its rate; one of plain gradient descent can have any length.
     """
     rate, initial = config.optimizer.learning_rate, initial_weights(config.model, config.seed)
+    now = decoder_state(config.model, state)
     spread = float(np.median([value.std() for name, value in initial.items() if name.endswith("/kernel")]))
     largest = max(float(np.abs(value).max()) for value in initial.values())
-    drift = max(float(np.abs(state.weights[name] - value).max()) for name, value in initial.items())
+    drift = max(float(np.abs(now.weights[name] - value).max()) for name, value in initial.items())
     if drift < GROWN * largest:
         return None
     bounded = isinstance(config.optimizer, AdamConfig)
-    if bounded and (rate < LARGE_STEP * spread or drift > 10 * rate * max(state.iterations, 1)):
+    if bounded and (rate < LARGE_STEP * spread or drift > 10 * rate * max(now.iterations, 1)):
         return None
-    steps = "1 step" if state.iterations == 1 else f"{state.iterations} steps"
+    steps = "1 step" if now.iterations == 1 else f"{now.iterations} steps"
     return (
         f"After {steps} at a rate of {rate:g} weights have moved by up to {drift:.3g}, "
         f"from initial values with a standard deviation of {spread:.2g}"
@@ -184,9 +186,8 @@ def _moved_by_large_steps(config: Config, state: State) -> str | None:
 def _weight_overflow(case: Case) -> str | None:
     initial = initial_weights(case.config.model, case.config.seed)
     largest = max(float(np.abs(value).max()) for value in initial.values())
-    name, size = max(
-        ((name, float(np.abs(value).max())) for name, value in case.state.weights.items()), key=lambda pair: pair[1]
-    )
+    weights = decoder_state(case.config.model, case.state).weights
+    name, size = max(((name, float(np.abs(value).max())) for name, value in weights.items()), key=lambda pair: pair[1])
     if not size > BEYOND * largest:
         return None
     return f"{name} reaches {size:.3g}; no initial weight is beyond {largest:.2g}. {case.at} is the first to overflow."

@@ -9,14 +9,18 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from jointdec.config import AdamConfig, Config
+from jointdec.config import Config
 from jointdec.data.dataset import Dataset
 from jointdec.errors import UserError
 from jointdec.losses.formulation import make_formulation
 from jointdec.training import make_training
 from jointdec.training.loop import Loop
 from jointdec.training.order import steps_per_epoch
+from jointdec.training.result import Values, columns
 from jointdec.training.state import State, read_arrays
+
+TURNED = ("adam/learning_rate", "sgd/learning_rate", "epsilon")  # a remedy may have changed them
+OWN = ("loss_scale_optimizer/", "loss/", "nodes/value", "edges/value")  # of one formulation or precision, and not of another
 
 
 class LastGood(NamedTuple):
@@ -45,9 +49,9 @@ def read_last_good(file: Path) -> LastGood:
 
 
 class Went(NamedTuple):
-    """Steps taken from the last good state: their rows, the bad one in global numbers, and what that started from."""
+    """Steps taken from the last good state: each loss of them, the bad one's global number, what that started from."""
 
-    rows: npt.NDArray[Any]
+    losses: dict[str, Values]
     bad: int | None
     state: State | None
 
@@ -61,25 +65,26 @@ def go_on(config: Config, dataset: Dataset, last_good: LastGood, steps: int) -> 
     training = _start_from(config, dataset, last_good.state)
     per_epoch = steps_per_epoch(len(dataset.train), config.training.batch_size)
     first, end, parts = last_good.step, last_good.step + 1 + steps, []
-    while first < end:
+    bad = None
+    while first < end and bad is None:
         epoch, within = divmod(first, per_epoch)
         taken = training.run_guarded(epoch, within, min(per_epoch, within + end - first))
-        parts.append(taken.rows)
-        if taken.bad is not None:
-            return Went(np.concatenate(parts), epoch * per_epoch + taken.bad, training.state())
-        first += len(taken.rows)
-    return Went(np.concatenate(parts), None, None)
+        parts.append(taken.steps.rows)
+        bad = None if taken.bad is None else epoch * per_epoch + taken.bad
+        first += len(taken.steps.rows)
+    losses = columns(training.columns, np.concatenate(parts))
+    return Went(losses, bad, None if bad is None else training.state())
 
 
 def _start_from(config: Config, dataset: Dataset, state: State) -> Loop:
-    formulation = make_formulation(config)
-    moments = ("first", "second") if isinstance(config.optimizer, AdamConfig) else ()
-    for group in ("weights", *moments):
-        shapes = {name: tuple(array.shape) for name, array in getattr(state, group).items()}
-        if shapes != {name: tuple(variable.shape) for name, variable in formulation.variables.items()}:
-            raise UserError(f"The {group} in divergence/state.npz are not those of model={config.model.name}.")
     # whatever the run did at a bad step, it is the bad step that matters here
     stop = replace(config.training, on_divergence="stop")
-    training = make_training(replace(config, training=stop), formulation, dataset)
-    training.restore(state)
+    training = make_training(replace(config, training=stop), make_formulation(config), dataset)
+    own = dict(training.state().values)
+    shared = {path: value for path, value in state.values.items() if path in own and path not in TURNED}
+    lacking = [path for path in own if path not in shared and not path.startswith(OWN) and path not in TURNED]
+    shapes = all(np.shape(value) == np.shape(own[path]) for path, value in shared.items())
+    if lacking or not shapes:
+        raise UserError(f"The weights in divergence/state.npz are not those of model={config.model.name}.")
+    training.restore(State({**own, **shared}))
     return training

@@ -15,6 +15,7 @@ import tensorflow as tf
 
 from jointdec.config import BETA_1, BETA_2, AdamConfig, Config, OptimizerConfig
 from jointdec.data.dataset import Split
+from jointdec.divergence.decoder_state import DecoderState, decoder_state
 from jointdec.divergence.loss_operations import loss_operations
 from jointdec.divergence.record import Traced
 from jointdec.losses.tf_native import TfNative
@@ -38,10 +39,11 @@ def trace_step(config: Config, state: State, batch: Split, jit: bool = False) ->
         jit: compile forward and backward with XLA, which sums in another order than TensorFlow op by op.
     """
     twin = TfNative(config)
-    twin.set_weights(state.weights)
+    start = decoder_state(config.model, state)
+    twin.set_weights(start.weights)
     features = tf.constant(batch.features, next(iter(twin.variables.values())).dtype)
     labels = {head: tf.constant(array, features.dtype) for head, array in dense_labels(batch).items()}
-    scale = state.loss_scale[0] if state.loss_scale else None
+    scale = start.loss_scale
     plan: list[tuple[str, str, str]] = []
 
     def compute() -> list[Tensor]:
@@ -53,7 +55,7 @@ def trace_step(config: Config, state: State, batch: Split, jit: bool = False) ->
     traced = [Traced(*entry, np.asarray(value)) for entry, value in zip(plan, values, strict=True)]
     gradients = {entry.name: entry.value for entry in traced if entry.part == "gradient"}
     with np.errstate(all="ignore"):  # what overflows here is what is looked for
-        return traced + list(_update(config.optimizer, state, gradients))
+        return traced + list(_update(config.optimizer, start, gradients))
 
 
 def first_bad(traced: Sequence[Traced]) -> Traced | None:
@@ -106,10 +108,10 @@ def _forward_operation(name: str) -> str:
     )
 
 
-def _update(config: OptimizerConfig, state: State, gradients: Mapping[str, Array]) -> Iterator[Traced]:
-    """The optimizer's step, in the variables' dtype; see `jointdec.training.adam` and `jointdec.training.sgd`."""
+def _update(config: OptimizerConfig, state: DecoderState, gradients: Mapping[str, Array]) -> Iterator[Traced]:
+    """The optimizer's step, in the variables' dtype; see `jointdec.losses.native_optimizer`."""
     for name in state.weights:
-        weight, gradient = np.asarray(state.weights[name]), gradients[f"gradient/{name}"]
+        weight, gradient = state.weights[name], gradients[f"gradient/{name}"]
         if isinstance(config, AdamConfig):
             update = yield from _adam_update(config, state, name, gradient)
         else:
@@ -118,11 +120,11 @@ def _update(config: OptimizerConfig, state: State, gradients: Mapping[str, Array
         yield Traced(f"new/{name}", "update", "weight - update", weight - update)
 
 
-def _adam_update(config: AdamConfig, state: State, name: str, gradient: Array) -> Generator[Traced, None, Array]:
+def _adam_update(config: AdamConfig, state: DecoderState, name: str, gradient: Array) -> Generator[Traced, None, Array]:
     t = state.iterations + 1
     rate = config.learning_rate * np.sqrt(1 - BETA_2**t) / (1 - BETA_1**t)
-    number = np.asarray(state.weights[name]).dtype.type
-    old = {moment: np.asarray(getattr(state, moment)[name]) for moment in MOMENTS}
+    number = state.weights[name].dtype.type
+    old = {moment: getattr(state, moment)[name] for moment in MOMENTS}
     for moment, words in MOMENTS.items():
         yield Traced(f"{moment}/{name}", "moment", f"Adam's {words}, as it was before the step", old[moment])
     m = old["first"] + number(1 - BETA_1) * (gradient - old["first"])

@@ -18,7 +18,7 @@ from jointdec.models.keras_model import Live, LiveLeakyReLU, build_model, model_
 
 
 class RecordedModel(keras.Model):  # type: ignore[misc]  # Keras ships no types
-    """A Keras model whose logs under ``fit`` also hold each batch's own losses, as step_loss, step_nodes, step_edges.
+    """A Keras model whose logs are each batch's own losses, ``loss``, ``nodes`` and ``edges``, and nothing else.
 
     Keras's own log of a loss is the running mean of the epoch.
     """
@@ -26,18 +26,13 @@ class RecordedModel(keras.Model):  # type: ignore[misc]  # Keras ships no types
     def record(self, loss: Callable[[Tensor, Tensor], dict[str, Tensor]]) -> None:
         """Log what ``loss(labels, heads)`` returns."""
         self._loss_to_record = loss
-        self.step_loss, self.step_nodes, self.step_edges = (
-            Last("step_loss"),
-            Last("step_nodes"),
-            Last("step_edges"),
-        )
+        self.last_losses = {name: Last(name) for name in ("loss", "nodes", "edges")}
 
     def compute_metrics(self, x: Tensor, y: Tensor, y_pred: Tensor, sample_weight: Tensor = None) -> dict[str, Any]:
-        """What every backend's ``fit`` calls after a step."""
+        """What every backend's ``train_step`` calls at its end."""
         for name, value in self._loss_to_record(y, y_pred).items():
-            getattr(self, f"step_{name}").update_state(value)
-        logs: dict[str, Any] = super().compute_metrics(x, y, y_pred, sample_weight)
-        return logs
+            self.last_losses[name].update_state(value)
+        return {name: last.result() for name, last in self.last_losses.items()}
 
 
 class Last(keras.metrics.Metric):  # type: ignore[misc]  # Keras ships no types

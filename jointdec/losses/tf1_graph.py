@@ -20,9 +20,10 @@ from jointdec.config import BETA_1, BETA_2, AdamConfig, Config, ModelConfig, Opt
 from jointdec.data.dataset import EDGE_CLASSES, FEATURES, NODE_CLASSES, NODES
 from jointdec.losses.formulation import Formulation, Tensor
 from jointdec.models.architecture import GRAM_WIDTH, Dense, Weights, architecture, initial_weights
+from jointdec.training.state import moment_path
 
 v1 = tf.compat.v1
-SLOTS = {"first": "m", "second": "v"}  # TensorFlow 1's names of Adam's moments
+SLOTS = {"momentum": "m", "velocity": "v"}  # TensorFlow 1's names of Adam's moments
 Arrays = dict[str, npt.NDArray[np.floating]]
 
 
@@ -35,6 +36,7 @@ class Tf1Graph(Formulation):
 
     def __init__(self, config: Config) -> None:
         self.iterations = 0
+        self._optimizer_name = config.optimizer.name
         self._dtype = tf.float64 if config.training.precision == "float64" else tf.float32
         self._architecture = architecture(config.model)
         weights = config.loss.weights
@@ -87,19 +89,25 @@ class Tf1Graph(Formulation):
         """See `Formulation.set_weights`."""
         self._assign({name: weights[name] for name in self.variables})
 
-    def get_moments(self) -> dict[str, Weights]:
-        """Adam's moments m as ``first`` and v as ``second``, by the variables' names; SGD has none."""
+    def get_state(self) -> dict[str, npt.NDArray[Any]]:
+        """Copies of the variables, Adam's moments and the number of updates, by the paths of Keras."""
         moments: dict[str, Weights] = self._session.run(self._moments)
-        return moments
+        state: dict[str, npt.NDArray[Any]] = dict(self.get_weights())
+        for moment, values in moments.items():
+            state |= {moment_path(name, moment): value for name, value in values.items()}
+        return state | {f"{self._optimizer_name}/iteration": np.array(self.iterations)}
 
-    def set_optimizer(self, moments: Mapping[str, Weights], iterations: int) -> None:
-        """Set what `get_moments` returns, and the number of updates taken."""
-        self.iterations = iterations
+    def set_state(self, state: Mapping[str, Any]) -> None:
+        """Set what `get_state` returns."""
+        self.set_weights({name: np.asarray(state[name]) for name in self.variables})
+        self.iterations = int(state[f"{self._optimizer_name}/iteration"])
         if not self._moments:
             return
-        self._assign({f"{group}/{name}": moments[group][name] for group in moments for name in self.variables})
+        for moment in self._moments:
+            paths = {name: moment_path(name, moment) for name in self.variables}
+            self._assign({f"{moment}/{name}": np.asarray(state[path]) for name, path in paths.items()})
         # TensorFlow 1 keeps no number of updates, but the powers of the betas, multiplied step by step
-        powers = np.cumprod(np.tile([[BETA_1], [BETA_2]], iterations + 1), axis=1)[:, -1]
+        powers = np.cumprod(np.tile([[BETA_1], [BETA_2]], self.iterations + 1), axis=1)[:, -1]
         self._assign({"power/0": powers[0], "power/1": powers[1]})
 
     def _build(self, config: OptimizerConfig) -> None:

@@ -33,7 +33,7 @@ class Programs:
 
     def get(self, config: Config) -> Program:
         """A program that trains this configuration from its initial weights."""
-        from jointdec.training.program import CompiledTraining, compiled_for
+        from jointdec.training.decoder import CompiledTraining, compiled_for
 
         if config.training.name != "compiled" or config.loss.name == "tf1_graph":
             return self._make(config)

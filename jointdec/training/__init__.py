@@ -21,7 +21,7 @@ def make_training(config: Config, formulation: Formulation, dataset: Dataset) ->
         assert isinstance(formulation, Tf1Graph)
         return SessionTraining(config, formulation, dataset)
     if config.training.name == "compiled":
-        from jointdec.training.program import CompiledTraining
+        from jointdec.training.decoder import CompiledTraining
 
         return CompiledTraining(config, formulation, dataset)
     from jointdec.losses.keras_formulation import KerasFormulation

@@ -9,10 +9,12 @@ from typing import Any, NamedTuple
 
 import tensorflow as tf
 
-from jointdec.data.dataset import NODES, Split
+from jointdec.data.dataset import EDGE_CLASSES, NODE_CLASSES, NODES, Split
 from jointdec.losses.formulation import CHUNK, Formulation
 
 Tensor = Any  # TensorFlow has no types
+RANKS = {"nodes": 3, "edges": 4}  # of labels as distributions
+CLASSES = {"nodes": NODE_CLASSES, "edges": EDGE_CLASSES}
 
 
 class Arrays(NamedTuple):
@@ -28,7 +30,7 @@ class Arrays(NamedTuple):
 
     def labels(self, heads: dict[str, Tensor]) -> dict[str, Tensor]:
         """Labels as distributions over the classes, of the logits' shapes and dtypes."""
-        return {"nodes": _dense(self.nodes, heads["nodes"]), "edges": _dense(self.edges, heads["edges"])}
+        return {"nodes": dense(self.nodes, "nodes", heads["nodes"].dtype), "edges": dense(self.edges, "edges", heads["edges"].dtype)}
 
 
 def on_device(split: Split, dtype: tf.DType) -> Arrays:
@@ -91,7 +93,8 @@ def _share(right: Tensor) -> Tensor:
     return tf.reduce_mean(tf.cast(right, tf.float64))
 
 
-def _dense(labels: Tensor, logits: Tensor) -> Tensor:
-    if labels.shape.rank == logits.shape.rank:
-        return tf.cast(labels, logits.dtype)
-    return tf.one_hot(tf.cast(labels, tf.int32), logits.shape[-1], dtype=logits.dtype)
+def dense(labels: Tensor, head: str, dtype: tf.DType) -> Tensor:
+    """A head's labels, class indices or distributions, as distributions over the classes."""
+    if labels.shape.rank == RANKS[head]:
+        return tf.cast(labels, dtype)
+    return tf.one_hot(tf.cast(labels, tf.int32), CLASSES[head], dtype=dtype)

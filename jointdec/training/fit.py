@@ -1,4 +1,4 @@
-"""``training=fit``: Keras's own ``fit``, one epoch a call, on any Keras backend.
+"""``training=fit``: Keras's own ``fit``, one chunk a call, on any Keras backend.
 
 The same initial weights, the same batches in the same order and the same optimizer as ``training=compiled``, so the
 same results; slower, because Python starts every step. Keras trains on the last, incomplete batch as it is.
@@ -13,45 +13,52 @@ import keras
 import numpy as np
 from keras import ops
 
-from jointdec.config import BETA_1, BETA_2, AdamConfig, Config, OptimizerConfig
+from jointdec.config import Config
 from jointdec.data.dataset import Dataset, Split
 from jointdec.losses.keras_formulation import KerasFormulation
 from jointdec.training.batchwise import dense_labels, evaluate_batchwise
-from jointdec.training.loop import Loop, Rows
-from jointdec.training.result import STEP_METRICS
-from jointdec.training.state import State
+from jointdec.training.decoder import policy_of
+from jointdec.training.feed import CHUNK
+from jointdec.training.loop import Loop, Steps
+from jointdec.training.optimizers import keras_optimizer
+from jointdec.training.order import batch_order
+from jointdec.training.state import State, by_path
+
+NORMS = "squared_norms"  # the variable that carries them out of the compiled step
 
 
 class FitTraining(Loop):
-    """Trains a Keras formulation, an epoch a call. The first epoch compiles."""
+    """Trains a Keras formulation. The first chunk compiles."""
+
+    columns = ("loss", "nodes", "edges")
+    capacity = CHUNK
 
     def __init__(self, config: Config, formulation: KerasFormulation, dataset: Dataset) -> None:
-        super().__init__(config, dataset)
-        self._formulation = formulation
+        super().__init__(len(dataset.train), config.training.batch_size, policy_of(config), dataset.val)
+        self._config, self._formulation, self._train = config, formulation, dataset.train
+        self.layers = tuple(dict.fromkeys(name.rpartition("/")[0] for name in formulation.variables))
         self._labels = dense_labels(dataset.train)
-        self._optimizer = keras_optimizer(config.optimizer, config.training.precision)
-        half = config.training.precision == "float16"
-        self._loss_scale = keras.optimizers.LossScaleOptimizer(self._optimizer) if half else None
+        optimizer = keras_optimizer(config.optimizer, config.training.precision, RecordedAdam, RecordedSgd)
         # Torch is left eager: there "jit" is a C++ compiler at run time, which Keras does not ask for by itself either
-        jit = config.training.jit and keras.backend.backend() != "torch"
-        optimizer = self._loss_scale or self._optimizer
+        jit = False if keras.backend.backend() == "torch" else config.training.jit
         formulation.compile_model(optimizer=optimizer, jit_compile=jit, auto_scale_loss=False)
-        optimizer.build(formulation.model.trainable_variables)
-        trained = [id(variable) for variable in formulation.model.trainable_variables]
-        self._places = [trained.index(id(variable)) for variable in formulation.variables.values()]
-        self._curves = _Curves(self._optimizer, self._loss_scale, self._places, self.stops)
+        trained = formulation.model.trainable_variables
+        optimizer.build(trained)
+        places = [[id(each) for each in trained].index(id(each)) for each in formulation.variables.values()]
+        self._optimizer = optimizer
+        self._curves = _Curves(optimizer, places, stops=self.stops)
 
-    def run_steps(self, epoch: int, first: int, stop: int) -> Rows:
-        """See `Loop.run_steps`."""
-        train, size = self._dataset.train, self._batch_size
-        batches = self.order(epoch)[first * size : stop * size]
+    def run_steps(self, epoch: int, first: int, stop: int, norms: int) -> Steps:
+        """See `Loop.run_steps`. Norms are taken in every step."""
+        order = batch_order(self._config.seed, epoch, self._size, reshuffle=self._config.training.reshuffle)
+        batches = order[first * self._batch_size : stop * self._batch_size]
         if not len(batches):
-            return self._curves.taken([])
+            return self.every_step(epoch, first, np.empty(0), norms)
         start = time.perf_counter()
         self._formulation.model.fit(
-            train.features[batches],
+            self._train.features[batches],
             {head: labels[batches] for head, labels in self._labels.items()},
-            batch_size=size,
+            batch_size=self._batch_size,
             initial_epoch=epoch,
             epochs=epoch + 1,
             shuffle=False,
@@ -62,50 +69,42 @@ class FitTraining(Loop):
             ended = self._curves.ended
             steady = len(ended) * float(np.median(np.diff(ended, prepend=start)))
             self.compile_seconds = time.perf_counter() - start - steady
-        return self._curves.taken(self._curves.rows)
+        return self.every_step(epoch, first, np.array(self._curves.rows), norms)
 
-    def evaluate(self, split: Split) -> dict[str, float]:
+    def evaluate(self, examples: Split) -> dict[str, float]:
         """See `Loop.evaluate`."""
         return evaluate_batchwise(
-            self._formulation, split, ops.convert_to_tensor, lambda value: float(ops.convert_to_numpy(value))
+            self._formulation, examples, ops.convert_to_tensor, lambda value: float(ops.convert_to_numpy(value))
         )
 
     def state(self) -> State:
         """See `Loop.state`."""
-        places = list(zip(self._formulation.variables, self._places, strict=True))
-        slots = {
-            slot: {name: np.array(group[place]) for name, place in places}
-            for slot, group in self._optimizer.slots.items()
-        }
-        scale = None
-        if self._loss_scale:
-            scale = _number(self._loss_scale.dynamic_scale), int(_number(self._loss_scale.step_counter))
-        iterations = int(_number(self._optimizer.iterations))
-        return State(self._formulation.get_weights(), **slots, iterations=iterations, loss_scale=scale)
+        return State({path: np.array(ops.convert_to_numpy(each)) for path, each in self._variables().items()})
 
     def restore(self, state: State) -> None:
         """See `Loop.restore`."""
-        self._formulation.set_weights(state.weights)
-        for slot, group in self._optimizer.slots.items():
-            for name, place in zip(self._formulation.variables, self._places, strict=True):
-                group[place].assign(getattr(state, slot)[name])
-        self._optimizer.iterations.assign(state.iterations)
-        if self._loss_scale and state.loss_scale:
-            self._loss_scale.dynamic_scale.assign(state.loss_scale[0])
-            self._loss_scale.step_counter.assign(state.loss_scale[1])
+        for path, variable in self._variables().items():
+            variable.assign(state[path])
+
+    def sound(self) -> bool:
+        """See `Loop.sound`."""
+        if self._curves.scale < 1:  # it hides gradients that no scale makes finite
+            return False
+        return all(np.isfinite(value).all() for value in self.state().values.values())
+
+    def _variables(self) -> dict[str, keras.Variable]:
+        _ = self._formulation.model.optimizer  # on JAX, reading it brings the optimizer's variables up to date
+        optimizer = [variable for variable in self._optimizer.variables if variable.name != NORMS]
+        return by_path([*self._formulation.model.weights, *optimizer])
 
 
-class Recorded(keras.optimizers.Optimizer):  # type: ignore[misc]  # Keras ships no types
-    """A Keras optimizer which also writes down each variable's squared 2-norm of the gradient that it applied last.
-
-    Attributes:
-        slots: `State`'s names of the optimizer's variables, which are in the order of the trained ones.
-    """
+class _Recorded(keras.optimizers.Optimizer):  # type: ignore[misc]  # Keras ships no types
+    """A Keras optimizer which also writes down each variable's squared 2-norm of the gradient that it applied last."""
 
     def build(self, variables: list[keras.Variable]) -> None:
         """Make the state for these variables."""
         if not self.built:
-            options = {"trainable": False, "dtype": variables[0].dtype, "name": "squared_norms"}
+            options = {"trainable": False, "dtype": variables[0].dtype, "name": NORMS}
             self.squared_norms = keras.Variable(np.zeros(len(variables)), **options)
             self._track_variable(self.squared_norms)
         super().build(variables)
@@ -117,53 +116,26 @@ class Recorded(keras.optimizers.Optimizer):  # type: ignore[misc]  # Keras ships
         self.squared_norms.assign(ops.stack([ops.sum(ops.square(gradient)) for gradient in grads]))
         return super().apply(grads, trainable_variables)
 
-    @property
-    def slots(self) -> dict[str, list[keras.Variable]]:
-        """None in plain gradient descent."""
-        return {}
 
-
-class RecordedSgd(Recorded, keras.optimizers.SGD):  # type: ignore[misc]  # Keras ships no types
+class RecordedSgd(_Recorded, keras.optimizers.SGD):  # type: ignore[misc]  # Keras ships no types
     """Keras's SGD, recorded."""
 
 
-class RecordedAdam(Recorded, keras.optimizers.Adam):  # type: ignore[misc]  # Keras ships no types
+class RecordedAdam(_Recorded, keras.optimizers.Adam):  # type: ignore[misc]  # Keras ships no types
     """Keras's Adam, recorded."""
-
-    @property
-    def slots(self) -> dict[str, list[keras.Variable]]:
-        """Adam's m and v."""
-        return {"first": self._momentums, "second": self._velocities}
-
-
-def keras_optimizer(config: OptimizerConfig, precision: str) -> Recorded:
-    """The optimizer that the configuration names."""
-    if not isinstance(config, AdamConfig):
-        return RecordedSgd(config.learning_rate)
-    # Keras turns a Python float into a float32 tensor first: in float64 its Adam would decay with 0.99900001
-    number = np.float64 if precision == "float64" else float
-    betas = {"beta_1": number(BETA_1), "beta_2": number(BETA_2)}
-    return RecordedAdam(config.learning_rate, epsilon=config.epsilon, **betas)
 
 
 class _Curves(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ships no types
-    """Collects the rows of the steps, and ends ``fit`` at a bad one."""
+    """Collects the rows of the steps, and ends ``fit`` at a loss that is not finite."""
 
-    def __init__(
-        self,
-        optimizer: Recorded,
-        loss_scale: keras.optimizers.LossScaleOptimizer | None,
-        places: list[int],
-        stops: bool,
-    ) -> None:
+    def __init__(self, optimizer: keras.optimizers.Optimizer, places: list[int], stops: bool) -> None:
         super().__init__()
-        self._optimizer, self._loss_scale, self._places, self._stops = optimizer, loss_scale, places, stops
+        scaled = isinstance(optimizer, keras.optimizers.LossScaleOptimizer)
+        self._scale = optimizer if scaled else None
+        self._optimizer = optimizer.inner_optimizer if scaled else optimizer
+        self._places, self._stops = places, stops
         self.rows: list[list[float]] = []
         self.ended: list[float] = []  # seconds
-
-    def taken(self, rows: list[list[float]]) -> Rows:
-        """The rows as an array, also if there are none."""
-        return np.array(rows, np.float64).reshape(len(rows), len(STEP_METRICS) + len(self._places) // 2)
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Forget the steps before."""
@@ -177,17 +149,20 @@ class _Curves(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ships no
         _ = self.model
         updates = int(_number(self._optimizer.iterations))
         squares = ops.convert_to_numpy(self._optimizer.squared_norms)[self._places]
-        if updates == self._updates:  # the loss scale's fault, unless there was none left to halve
-            assert self._loss_scale is not None
-            squares = np.full_like(squares, np.nan if _number(self._loss_scale.dynamic_scale) < 1 else 0.0)
+        if updates == self._updates:  # the loss scale's fault: no update is made, and none is missing
+            squares = np.zeros_like(squares)
         self._updates = updates
         layers = squares.reshape(-1, 2).sum(1)  # kernel and bias
-        losses = [float(logs[f"step_{name}"]) for name in ("loss", "nodes", "edges")]
-        row = [*losses, *np.sqrt([layers.sum(), *layers]).tolist()]
-        self.rows.append(row)
+        losses = [float(logs[name]) for name in ("loss", "nodes", "edges")]
+        self.rows.append([*losses, *np.sqrt([layers.sum(), *layers]).tolist()])
         self.ended.append(time.perf_counter())
-        if self._stops and not np.isfinite(row).all():
+        if self._stops and not np.isfinite(losses).all():
             self.model.stop_training = True
+
+    @property
+    def scale(self) -> float:
+        """The loss scale; 1 where there is none."""
+        return _number(self._scale.dynamic_scale) if self._scale else 1.0
 
 
 def _number(variable: keras.Variable) -> float:

@@ -11,42 +11,49 @@ from jointdec.config import Config
 from jointdec.data.dataset import Dataset, Split
 from jointdec.losses.tf1_graph import Tf1Graph
 from jointdec.training.batchwise import dense_labels, evaluate_batchwise
-from jointdec.training.loop import Loop, Rows
-from jointdec.training.result import STEP_METRICS
+from jointdec.training.decoder import policy_of
+from jointdec.training.feed import CHUNK
+from jointdec.training.loop import Loop, Steps
+from jointdec.training.order import batch_order
 from jointdec.training.state import State
 
 
 class SessionTraining(Loop):
-    """Trains a `Tf1Graph`, an epoch a call. Nothing is compiled."""
+    """Trains a `Tf1Graph`. Nothing is compiled."""
+
+    columns = ("loss", "nodes", "edges")
+    capacity = CHUNK
 
     def __init__(self, config: Config, formulation: Tf1Graph, dataset: Dataset) -> None:
-        super().__init__(config, dataset)
-        self._formulation = formulation
+        super().__init__(len(dataset.train), config.training.batch_size, policy_of(config), dataset.val)
+        self._config, self._formulation, self._train = config, formulation, dataset.train
+        self.layers = tuple(dict.fromkeys(name.rpartition("/")[0] for name in formulation.variables))
         self._labels = dense_labels(dataset.train)
 
-    def run_steps(self, epoch: int, first: int, stop: int) -> Rows:
-        """See `Loop.run_steps`."""
-        rows = np.empty((stop - first, len(STEP_METRICS) + len(self._layers)))
-        order = self.order(epoch)
+    def run_steps(self, epoch: int, first: int, stop: int, norms: int) -> Steps:
+        """See `Loop.run_steps`. The graph takes the norms in every step."""
+        order = batch_order(self._config.seed, epoch, self._size, reshuffle=self._config.training.reshuffle)
+        rows = []
         for step in range(first, stop):
             batch = order[step * self._batch_size : (step + 1) * self._batch_size]
             labels = {head: array[batch] for head, array in self._labels.items()}
-            rows[step - first] = self._formulation.step(self._dataset.train.features[batch], labels)
-            if self.stops and not np.isfinite(rows[step - first]).all():
-                return rows[: step - first + 1]
-        return rows
+            rows.append(self._formulation.step(self._train.features[batch], labels))
+            if self.stops and not np.isfinite(rows[-1][: len(self.columns)]).all():
+                break
+        return self.every_step(epoch, first, np.array(rows), norms)
 
-    def evaluate(self, split: Split) -> dict[str, float]:
+    def evaluate(self, examples: Split) -> dict[str, float]:
         """See `Loop.evaluate`."""
-        return evaluate_batchwise(self._formulation, split, lambda array, dtype: array.astype(dtype), float)
+        return evaluate_batchwise(self._formulation, examples, lambda array, dtype: array.astype(dtype), float)
 
     def state(self) -> State:
         """See `Loop.state`."""
-        moments = self._formulation.get_moments()
-        first, second = (moments.get(name, {}) for name in ("first", "second"))
-        return State(self._formulation.get_weights(), first, second, self._formulation.iterations)
+        return State(self._formulation.get_state())
 
     def restore(self, state: State) -> None:
         """See `Loop.restore`."""
-        self._formulation.set_weights(state.weights)
-        self._formulation.set_optimizer({"first": state.first, "second": state.second}, state.iterations)
+        self._formulation.set_state(state.values)
+
+    def sound(self) -> bool:
+        """See `Loop.sound`."""
+        return all(np.isfinite(value).all() for value in self._formulation.get_state().values())

@@ -1,10 +1,14 @@
-"""What a training step starts from: weights, Adam's moments, the step's number; as arrays, and as an ``.npz`` file."""
+"""What a training step starts from: every variable by its path; as arrays, and as an ``.npz`` file.
+
+Weights, the optimizer's variables, BatchNorm's moving averages, seed generators, the loss scale, metrics: copies of them
+are all that checkpoints, the guard against divergence, replay and "start over" need, and there is nothing else.
+"""
 
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +16,8 @@ import numpy as np
 import numpy.typing as npt
 
 from jointdec.errors import UserError
-from jointdec.models.architecture import Weights
 
-GROUPS = ("weights", "first", "second")
+PREFIX = "state/"  # of a variable's path in the file
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,44 +25,42 @@ class State:
     """The state between two steps.
 
     Attributes:
-        weights: the trainable variables by canonical name, see `jointdec.models.architecture`.
-        first, second: Adam's moments m and v of each variable, by the same names; empty with ``optimizer=sgd``.
-        iterations: updates taken so far.
-        loss_scale: of float16's loss scaling, the scale and the good steps since it last changed; else None.
+        values: path -> value; arrays, or tensors that a variable's next value does not overwrite.
     """
 
-    weights: Weights
-    first: Weights = field(default_factory=dict)
-    second: Weights = field(default_factory=dict)
-    iterations: int = 0
-    loss_scale: tuple[float, int] | None = None
+    values: Mapping[str, Any]
 
-    @property
-    def finite_weights(self) -> bool:
-        """Whether no weight is NaN or Inf."""
-        return all(bool(np.isfinite(value).all()) for value in self.weights.values())
+    def __getitem__(self, path: str) -> npt.NDArray[Any]:
+        return np.asarray(self.values[path])
 
     def save(self, file: Path, **more: npt.NDArray[Any]) -> None:
         """Write the state, and further arrays beside it; there is nothing in it that needs pickle."""
-        arrays = {f"{group}/{name}": array for group in GROUPS for name, array in getattr(self, group).items()}
-        arrays |= {"iterations": np.array(self.iterations), **more}
-        if self.loss_scale:
-            arrays["loss_scale"] = np.array(self.loss_scale, np.float64)
-        np.savez_compressed(file, **arrays)
+        arrays = {f"{PREFIX}{path}": np.asarray(value) for path, value in self.values.items()}
+        np.savez_compressed(file, **(arrays | more))  # type: ignore[arg-type]  # for NumPy's stub it might be allow_pickle
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, npt.NDArray[Any]]) -> State:
-        """The state among the arrays that `save` wrote; KeyError where something is missing."""
-        groups: dict[str, Weights] = {
-            group: {name.partition("/")[2]: arrays[name] for name in arrays if name.startswith(f"{group}/")}
-            for group in GROUPS
-        }
-        scale = arrays.get("loss_scale")
-        return cls(
-            **groups,
-            iterations=int(arrays["iterations"]),
-            loss_scale=None if scale is None else (float(scale[0]), int(scale[1])),
-        )
+        """The state among the arrays that `save` wrote; KeyError where there is none."""
+        values = {name.removeprefix(PREFIX): value for name, value in arrays.items() if name.startswith(PREFIX)}
+        if not values:
+            raise KeyError(PREFIX)
+        return cls(values)
+
+
+def by_path(variables: Iterable[Any]) -> dict[str, Any]:
+    """Keras's variables by path, each once; equal paths of several are told apart by a number behind them."""
+    found: dict[str, Any] = {}
+    seen = set[int]()
+    for variable in variables:
+        if id(variable) in seen:
+            continue
+        seen.add(id(variable))
+        path, number = variable.path, 1
+        while path in found:
+            number += 1
+            path = f"{variable.path}#{number}"
+        found[path] = variable
+    return found
 
 
 def read_arrays(file: Path) -> dict[str, npt.NDArray[Any]]:
@@ -73,3 +74,8 @@ def read_arrays(file: Path) -> dict[str, npt.NDArray[Any]]:
             return dict(arrays)
     except (ValueError, OSError, EOFError, TypeError, zipfile.BadZipFile) as error:
         raise UserError(f"The artifact {file.name} of the run is no file of arrays ({error}).") from error
+
+
+def moment_path(name: str, moment: str) -> str:
+    """Where Keras keeps Adam's ``momentum`` (m) or ``velocity`` (v) of a variable, e.g. adam/nodes_1_kernel_momentum."""
+    return f"adam/{name.replace('/', '_')}_{moment}"

@@ -1,0 +1,171 @@
+"""``training=compiled``, and `jointdec.fit`: steps in chunks, each chunk ONE program, see `jointdec.training.program`.
+
+The last, incomplete batch of an epoch is a program of its own, with its own static size, so that every example counts
+once an epoch and the mean is over the batch's true size, as in Keras's ``fit``.
+
+What is in a variable is live: loss weights, learning rate, alpha. So is the order of batches. Trainings that differ in
+nothing else share one compilation.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any, Literal
+
+import numpy as np
+import tensorflow as tf
+
+from jointdec.errors import UserError
+from jointdec.training.feed import Feed
+from jointdec.training.loop import Loop, Policy, Steps
+from jointdec.training.program import Chunk, Program, Ran
+from jointdec.training.state import State
+from jointdec.training.step import Step
+
+Jit = bool | Literal["auto"]
+TRIED_STEPS, TRIED_TIMES = 4, 3  # by which the faster one of two programs is chosen
+WORTH = 2.0  # seconds that a whole training must take at least before a compilation can pay
+XLA_ERRORS = (tf.errors.InvalidArgumentError, tf.errors.UnimplementedError, tf.errors.InternalError)
+
+
+class CompiledLoop(Loop):
+    """Trains by programs. The constructor compiles the one of full batches.
+
+    Args:
+        step: what is repeated.
+        feed: where the batches come from.
+        policy: what to do besides.
+        jit: compile with XLA, or not; ``auto`` times both and keeps the faster. XLA on a CPU runs Dense layers several
+            times as fast, and convolutions several times as slow.
+        evaluate: gives the metrics of held-out examples.
+        val: those that are evaluated after each epoch.
+        steps: of the whole training, by which ``auto`` judges whether trying is worth it.
+
+    Attributes:
+        jit: whether XLA compiles.
+
+    Raises:
+        UserError: ``jit`` is true and XLA cannot compile the step.
+    """
+
+    def __init__(  # noqa: PLR0913 (all by keyword)
+        self,
+        step: Step,
+        feed: Feed,
+        policy: Policy,
+        *,
+        jit: Jit,
+        evaluate: Callable[[Any], dict[str, float]],
+        val: Any = None,  # noqa: ANN401 (whatever evaluate takes)
+        steps: int = 0,
+    ) -> None:
+        batches = feed.batches
+        super().__init__(batches.whole + batches.rest, batches.size, policy, val)
+        self._step, self._feed, self._evaluate = step, feed, evaluate
+        self.capacity = feed.capacity
+        self._programs: dict[int, Program] = {}
+        self.jit = jit is True
+        size = batches.size if batches.full else batches.rest
+        chunk = feed.chunk(0, 0) if batches.full else feed.last(0)
+        try:
+            self._programs[size] = self._program(chunk, size)
+        except XLA_ERRORS as error:
+            raise UserError(f"XLA cannot compile this step ({_first_line(error)}): use jit=False or jit='auto'.") from error
+        if jit == "auto":
+            self._choose(chunk, size, steps)
+        self._sound = True
+
+    @property
+    def columns(self) -> tuple[str, ...]:  # type: ignore[override]  # known once the step is traced
+        """See `Step.columns`."""
+        return self._step.columns
+
+    @property
+    def layers(self) -> tuple[str, ...]:  # type: ignore[override]
+        """See `Step.layers`."""
+        return self._step.layers
+
+    def run_steps(self, epoch: int, first: int, stop: int, norms: int) -> Steps:
+        """See `Loop.run_steps`."""
+        batches = self._feed.batches
+        number, offset = divmod(first, self.capacity)
+        full = min(stop, batches.full)
+        parts = []
+        if first < full:
+            chunk = self._feed.chunk(epoch, number)
+            parts.append(self._run(chunk, batches.size, epoch, number * self.capacity, (offset, offset + full - first), norms))
+        finite = not parts or (len(parts[0].rows) == full - first and bool(np.isfinite(parts[0].rows).all()))
+        if stop > batches.full and (finite or not self.stops):
+            parts.append(self._run(self._feed.last(epoch), batches.rest, epoch, batches.full, (0, 1), norms))
+        self._sound = parts[-1].sound if parts else self._sound
+        table = np.concatenate([np.concatenate([part.rows, part.norms], axis=1) for part in parts])
+        return self.every_step(epoch, first, table, norms)
+
+    def begin_epoch(self) -> None:
+        """See `Loop.begin_epoch`."""
+        self._step.begin_epoch()
+
+    def evaluate(self, examples: Any) -> dict[str, float]:  # noqa: ANN401 (whatever it was given)
+        """See `Loop.evaluate`."""
+        return self._evaluate(examples)
+
+    def sound(self) -> bool:
+        """See `Loop.sound`: the program says it with every call."""
+        return self._sound
+
+    def state(self) -> State:
+        """See `Loop.state`. The values are tensors on the device: a variable's next value does not overwrite them."""
+        return State({path: tf.identity(variable) for path, variable in self._step.variables().items()})
+
+    def restore(self, state: State) -> None:
+        """See `Loop.restore`."""
+        for path, variable in self._step.variables().items():
+            variable.assign(state.values[path])
+        self._sound = all(bool(tf.reduce_all(tf.math.is_finite(variable))) for variable in self._checked())
+
+    def _run(  # noqa: PLR0913, PLR0917 (a chunk, and which steps of it)
+        self, chunk: Chunk, size: int, epoch: int, begins: int, steps: tuple[int, int], norms: int
+    ) -> Ran:
+        if size not in self._programs:
+            self._programs[size] = self._program(chunk, size)
+        return self._programs[size](chunk, *steps, epoch * self._steps + begins, norms, self.stops)
+
+    def _program(self, chunk: Chunk, size: int) -> Program:
+        start = time.perf_counter()
+        program = Program(self._step, chunk, size, self.jit, self._checked)
+        program.compile(chunk)
+        self.compile_seconds += time.perf_counter() - start
+        return program
+
+    def _checked(self) -> list[Any]:
+        return [variable for variable in self._step.lasting() if variable.dtype.is_floating]
+
+    def _choose(self, chunk: Chunk, size: int, steps: int) -> None:
+        """Time the program that is there against one by XLA, and keep the faster."""
+        start, plain = time.perf_counter(), self._programs[size]
+        before = self.state()
+        seconds = self._time(plain, chunk)
+        if seconds * steps >= WORTH:
+            compiled = plain.by_xla()
+            try:
+                compiled.compile(chunk)
+                self.jit = self._time(compiled, chunk) < seconds
+            except XLA_ERRORS:
+                self.jit = False
+            self._programs[size] = compiled if self.jit else plain
+        self.restore(before)
+        self.compile_seconds += time.perf_counter() - start
+
+    def _time(self, program: Program, chunk: Chunk) -> float:
+        """Seconds a step, the least of some tries; the state moves on."""
+        count, times = min(TRIED_STEPS, program.capacity), []
+        for _ in range(TRIED_TIMES):
+            start = time.perf_counter()
+            program(chunk, 0, count, 0, self.policy.norms, stops=False)
+            times.append((time.perf_counter() - start) / count)
+        return min(times)
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0].rstrip(".") if str(error).strip() else type(error).__name__

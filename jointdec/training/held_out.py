@@ -1,0 +1,69 @@
+"""The validation of any compiled Keras model: its own ``test_step`` over all batches, each chunk one program."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from jointdec.training.feed import Feed
+from jointdec.training.program import Chunk
+
+Tensor = Any  # TensorFlow has no types
+
+
+class HeldOut:
+    """Evaluates a model on held-out examples, in their order.
+
+    Args:
+        model: compiled and built.
+        feed: where the batches come from.
+        jit: compile with XLA.
+    """
+
+    def __init__(self, model: keras.Model, feed: Feed, jit: bool) -> None:
+        self._model, self._feed, self._jit = model, feed, jit
+        self._programs: dict[int, Any] = {}
+        self._sizes: dict[int, int] = {}
+
+    def __call__(self) -> dict[str, float]:
+        """What Keras's ``evaluate`` returns as a dict."""
+        self._model.reset_metrics()
+        batches, capacity = self._feed.batches, self._feed.capacity
+        logs: Mapping[str, Any] = {}
+        for first in range(0, batches.full, capacity):
+            steps = min(capacity, batches.full - first)
+            logs = self._run(self._feed.chunk(0, first // capacity), batches.size, steps)
+        if batches.rest:
+            logs = self._run(self._feed.last(0), batches.rest, 1)
+        metrics = self._model.get_metrics_result()
+        found = metrics if set(metrics) == set(logs) else logs  # as Keras: a test_step of the user's logs what it likes
+        return {name: float(value) for name, value in found.items()}
+
+    def _run(self, chunk: Chunk, size: int, steps: int) -> Mapping[str, Any]:
+        if size not in self._programs:
+            self._programs[size] = tf.function(self._loop_of(chunk, size), jit_compile=self._jit, autograph=False)
+        logs: Mapping[str, Any] = self._programs[size](chunk.data, chunk.rows, tf.constant(steps))
+        return logs
+
+    def _loop_of(self, chunk: Chunk, size: int) -> Any:  # noqa: ANN401 (a function of tensors)
+        specs = tf.nest.map_structure(lambda a: tf.TensorSpec((size, *a.shape[1:]), a.dtype), chunk.data)
+        flat = tf.nest.flatten(specs)
+
+        def test(*tensors: Tensor) -> Any:  # noqa: ANN401 (a dict of tensors)
+            return self._model.test_step(tf.nest.pack_sequence_as(specs, tensors))
+
+        traced = tf.function(test, autograph=False).get_concrete_function(*flat)
+
+        def loop(data: Any, rows: Tensor, steps: Tensor) -> Any:  # noqa: ANN401 (trees of tensors)
+            def body(at: Tensor, _: Any) -> tuple[Tensor, Any]:  # noqa: ANN401
+                batch_rows = tf.slice(rows, [at * size], [size])
+                batch = tf.nest.map_structure(lambda array: tf.gather(array, batch_rows), data)
+                return at + 1, traced(*tf.nest.flatten(batch))
+
+            empty = tf.nest.map_structure(lambda log: tf.zeros(log.shape, log.dtype), traced.structured_outputs)
+            return tf.while_loop(lambda at, _: at < steps, body, (tf.constant(0), empty))[1]
+
+        return loop

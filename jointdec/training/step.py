@@ -1,0 +1,202 @@
+"""One training step of any compiled Keras model: its own ``train_step``, watched from outside.
+
+A batch is what Keras hands to ``train_step``: (x, y) or (x, y, sample_weight), trees of tensors. The step is traced
+once for each shape of a batch and then called from the loop of `jointdec.training.program`, so forward pass,
+``compute_loss``, gradients, ``optimizer.apply`` and metrics are Keras's or the user's, never a copy of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import Any, Protocol
+
+import keras
+import tensorflow as tf
+from keras.src.trainers.compile_utils import CompileMetrics
+
+from jointdec.training.state import by_path
+
+Tensor = Any  # TensorFlow has no types
+Batch = tuple[Any, ...]
+
+
+class Step(Protocol):
+    """What a program repeats.
+
+    Attributes:
+        columns: names of the numbers that a step gives, ``loss`` first; known once `trace` was called.
+        layers: paths of the layers whose gradients' norms are taken; known once `trace` was called.
+        dtype: of these numbers.
+    """
+
+    columns: tuple[str, ...]
+    layers: tuple[str, ...]
+    dtype: tf.DType
+
+    def trace(self, batch: Batch) -> Callable[[Batch, Tensor], tuple[Tensor, Tensor]]:
+        """A step for batches of these specifications.
+
+        Args:
+            batch: a tree of tf.TensorSpec.
+
+        Returns:
+            A function (batch, whether to take norms) -> numbers (columns,), and norms (1 + layers,): the 2-norm of the
+            gradient over all trainable variables, then over each layer's; 0 where they are not taken.
+        """
+
+    def variables(self) -> Mapping[str, tf.Variable]:
+        """Everything that a step reads or changes, by path."""
+
+    def lasting(self) -> Sequence[tf.Variable]:
+        """Those of the variables that a NaN or Inf would ruin for good: weights, and what the optimizer remembers."""
+
+    def begin_epoch(self) -> None:
+        """Forget what is summed up over an epoch."""
+
+    def scale(self) -> Tensor | None:
+        """The variable that scales the loss under float16."""
+
+
+class KerasStep:
+    """The step of a compiled model; `Step` says what there is.
+
+    Args:
+        model: compiled and built.
+        prepare: what becomes of a batch before the model sees it, e.g. indices made one-hot.
+    """
+
+    def __init__(self, model: keras.Model, prepare: Callable[[Batch], Batch] = lambda batch: batch) -> None:
+        self.model, self._prepare = model, prepare
+        self.dtype = tf.float64 if keras.config.floatx() == "float64" else tf.float32
+        self.columns: tuple[str, ...] = ()
+        self.layers: tuple[str, ...] = ()
+        self._optimizers = [value for value in vars(model).values() if isinstance(value, keras.optimizers.Optimizer)]
+        self._touched: list[tf.Variable] = []
+
+    def trace(self, batch: Batch) -> Callable[[Batch, Tensor], tuple[Tensor, Tensor]]:
+        """See `Step.trace`."""
+        flat = tf.nest.flatten(batch)
+
+        def take(*arguments: Tensor) -> tuple[Tensor, Tensor]:
+            *tensors, norms = arguments
+            return self._take(tf.nest.pack_sequence_as(batch, tensors), norms)
+
+        traced = tf.function(take, autograph=False).get_concrete_function(*flat, tf.TensorSpec((), tf.bool))
+        self._touched += traced.graph.variables
+        return lambda tensors, norms: traced(*tf.nest.flatten(tensors), norms)
+
+    def variables(self) -> Mapping[str, tf.Variable]:
+        """See `Step.variables`."""
+        known = [*self.model.variables, *(variable for each in self._optimizers for variable in each.variables)]
+        for metric in self.model.metrics:
+            known += metric.variables
+        found = {path: variable.value for path, variable in by_path(known).items()}
+        seen = {id(variable) for variable in found.values()}
+        # and what the user's own code or Keras's global seed generator holds
+        for variable in sorted(self._touched, key=lambda variable: str(variable.name)):
+            if id(variable) not in seen:
+                found[variable.name] = variable
+        return found
+
+    def lasting(self) -> Sequence[tf.Variable]:
+        """See `Step.lasting`."""
+        weights = [*self.model.weights, *(variable for each in self._optimizers for variable in each.variables)]
+        return [variable.value for variable in by_path(weights).values()]
+
+    def begin_epoch(self) -> None:
+        """See `Step.begin_epoch`."""
+        self.model.reset_metrics()
+
+    def scale(self) -> Tensor | None:
+        """See `Step.scale`."""
+        optimizer = getattr(self.model, "optimizer", None)
+        return optimizer.dynamic_scale.value if isinstance(optimizer, keras.optimizers.LossScaleOptimizer) else None
+
+    def _take(self, batch: Batch, norms: Tensor) -> tuple[Tensor, Tensor]:
+        # Keras logs running means over the epoch. From 0 they are this step's own values; the sums go on afterwards.
+        sums = [variable for tracker in self._trackers() for variable in tracker.variables]
+        before = [tf.identity(variable.value) for variable in sums]
+        for variable in sums:
+            variable.assign(tf.zeros_like(variable.value))
+        scale = self.scale()
+        scale = None if scale is None else tf.identity(scale)
+        with self._watched() as applied:
+            logs = self.model.train_step(self._prepare(batch))
+        values = self._values(logs)
+        row = tf.stack([tf.cast(tf.reshape(value, ()), self.dtype) for value in values.values()])
+        for variable, value in zip(sums, before, strict=True):
+            variable.assign_add(value)
+        layers = self._by_layer(applied)
+        self.columns, self.layers = tuple(values), tuple(layers)
+        return row, self._norms(layers, norms, scale)
+
+    def _trackers(self) -> list[keras.metrics.Mean]:
+        """The means whose variables are two sums: the loss, and each output's."""
+        return [
+            metric
+            for metric in self.model.metrics
+            if isinstance(metric, keras.metrics.Mean) and [v.name for v in metric.variables] == ["total", "count"]
+        ]
+
+    def _values(self, logs: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """What the step logs of itself: losses by output, and what a ``train_step`` of the user's returns besides."""
+        running = set[str]()
+        for metric in self.model.metrics:
+            if isinstance(metric, CompileMetrics):
+                running |= set(metric.result())
+        outputs = set(getattr(self.model, "output_names", ()) or ())
+        values = {}
+        for name, value in logs.items():
+            if name not in running:
+                head = name.removesuffix("_loss")
+                values[head if head in outputs and len(outputs) > 1 else name] = value
+        return {"loss": values.pop("loss"), **values} if "loss" in values else values
+
+    @contextmanager
+    def _watched(self) -> Iterator[list[tuple[Tensor, Any]]]:
+        """Gather the (gradient, variable) pairs that are given to the model's optimizers meanwhile."""
+        applied: list[tuple[Tensor, Any]] = []
+        with ExitStack() as undo:
+            for optimizer in self._optimizers:
+                undo.enter_context(_watch(optimizer, applied))
+            yield applied
+
+    def _by_layer(self, applied: Sequence[tuple[Tensor, Any]]) -> dict[str, list[Tensor]]:
+        layers: dict[str, list[Tensor]] = {}
+        for gradient, variable in applied:
+            # a train_step of the user's may call functions of its own, whose tensors do not exist outside of them
+            if gradient is not None and gradient.graph is tf.compat.v1.get_default_graph():
+                path = getattr(variable, "path", variable.name)
+                layers.setdefault(path.rpartition("/")[0] or path, []).append(gradient)
+        return layers
+
+    def _norms(self, layers: Mapping[str, Sequence[Tensor]], wanted: Tensor, scale: Tensor | None) -> Tensor:
+        def taken() -> Tensor:
+            squares = [
+                tf.add_n([tf.cast(tf.reduce_sum(tf.square(tf.convert_to_tensor(g))), self.dtype) for g in gradients])
+                for gradients in layers.values()
+            ]
+            norms = tf.sqrt(tf.stack([tf.add_n(squares), *squares])) if squares else tf.zeros(1, self.dtype)
+            if scale is None:
+                return norms
+            # an update that the loss scale skips is none, and none is missing
+            return tf.where(tf.math.is_finite(norms[0]), norms / tf.cast(scale, self.dtype), tf.zeros_like(norms))
+
+        return tf.cond(wanted, taken, lambda: tf.zeros(1 + len(layers), self.dtype))
+
+
+@contextmanager
+def _watch(optimizer: keras.optimizers.Optimizer, applied: list[tuple[Tensor, Any]]) -> Iterator[None]:
+    apply = optimizer.apply
+
+    def watched(grads: Sequence[Tensor], trainable_variables: Sequence[Any] | None = None) -> Any:  # noqa: ANN401 (Keras's own)
+        variables = optimizer._trainable_variables if trainable_variables is None else trainable_variables
+        applied.extend(zip(grads, variables, strict=False))
+        return apply(grads, trainable_variables)
+
+    optimizer.__dict__["apply"] = watched
+    try:
+        yield
+    finally:
+        del optimizer.__dict__["apply"]
