@@ -12,7 +12,7 @@ from jointdec.reporting import load_curves, load_runs
 from jointdec.reporting.curve_arrays import save_curves
 from jointdec.reporting.decoded import save_decoded
 from jointdec.tracking.mlflow_tracker import MlflowTracker
-from jointdec.training.result import STEP_METRICS, EpochResult
+from jointdec.training.result import EpochResult
 
 HEADS = ("nodes", "edges", "node_accuracy", "edge_accuracy", "exact")
 GAIN = {"joint": 0.0, "split": 0.1, "answer": -0.1}
@@ -22,14 +22,15 @@ def epochs_of(gain, seed, diverged_at):
     """Two epochs of 10 steps; the last loss of a run that diverged is NaN."""
     results = []
     for epoch in range(2):
-        steps = {name: 2.0 - 0.05 * (10 * epoch + np.arange(10)) - gain + 0.01 * seed for name in STEP_METRICS}
+        losses = 2.0 - 0.05 * (10 * epoch + np.arange(10)) - gain + 0.01 * seed
+        steps = {name: losses.copy() for name in ("loss", "nodes", "edges")}
         val = dict.fromkeys((*HEADS, "loss"), 0.5 + gain + 0.01 * seed + 0.1 * epoch)
-        layers = {"nodes_1": steps["grad_norm"], "edges_1": 2 * steps["grad_norm"]}
+        measured = 10 * epoch + np.arange(0, 10, 2)
+        norms = {"grad_norm": losses[::2], "nodes_1": losses[::2], "edges_1": 2 * losses[::2]}
         if diverged_at is not None and epoch:
             steps["loss"][-1] = np.nan
-        results.append(
-            EpochResult(epoch, 10 * epoch, steps, {"loss": 1.0}, val, 0.5, layers, diverged_at if epoch else None)
-        )
+        at = diverged_at if epoch else None
+        results.append(EpochResult(epoch, 10 * epoch, steps, {"loss": 1.0}, val, 0.5, measured, norms, at))
     return results
 
 
@@ -215,6 +216,7 @@ def test_load_curves_gives_every_step_to_the_last_bit_and_runs_without_curves_no
     assert loss["at"].tolist() == list(range(20))
     np.testing.assert_array_equal(loss["value"], expected)  # the NaN at the end included
     assert curves[curves["name"] == "val/exact"]["at"].tolist() == [0, 1]
+    assert curves[curves["name"] == "layer/edges_1"]["at"].tolist() == list(range(0, 20, 2))
 
 
 def test_load_runs_of_an_empty_experiment_is_an_empty_table(store):

@@ -27,7 +27,7 @@ from jointdec.reporting.experiment import write_section
 from jointdec.tracking.mlflow_tracker import MlflowTracker
 from jointdec.tracking.study_run import StudyRun, open_study_store
 from jointdec.tracking.tracker import TrialOf
-from jointdec.training.result import STEP_METRICS, EpochResult
+from jointdec.training.result import EpochResult
 
 HERE = Path(__file__).parent
 BEGIN, END = "<!-- scale: written by compare_scale.py -->", "<!-- end of scale -->"
@@ -89,15 +89,15 @@ def epochs(rng: np.random.Generator) -> list[EpochResult]:
     results = []
     for epoch in range(EPOCHS):
         at = np.arange(epoch * STEPS, (epoch + 1) * STEPS)
-        steps = {name: np.exp(-at / 400) * rng.lognormal(0, 0.1, STEPS) for name in STEP_METRICS}
-        layers = {name: np.exp(-at / 800) * rng.lognormal(0, 0.1, STEPS) for name in LAYERS}
-        train = {name: float(steps[name].mean()) for name in ("loss", "nodes", "edges")}
+        steps = {name: np.exp(-at / 400) * rng.lognormal(0, 0.1, STEPS) for name in ("loss", "nodes", "edges")}
+        norms = {name: np.exp(-at / 800) * rng.lognormal(0, 0.1, STEPS) for name in ("grad_norm", *LAYERS)}
+        train = {name: float(values.mean()) for name, values in steps.items()}
         val = {name: value * 1.1 for name, value in train.items()}
         val |= {
             name: float(1 - np.exp(-epoch / 8) + rng.normal(0, 0.01))
             for name in ("node_accuracy", "edge_accuracy", "exact")
         }
-        results.append(EpochResult(epoch, epoch * STEPS, steps, train, val, 0.2, layers))
+        results.append(EpochResult(epoch, epoch * STEPS, steps, train, val, 0.2, at, norms))
     return results
 
 

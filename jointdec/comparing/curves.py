@@ -6,14 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-import numpy.typing as npt
 
 from jointdec.comparing.groups import Group
-from jointdec.reporting.curve_arrays import SECONDS
+from jointdec.reporting.curve_arrays import SECONDS, axis_of
 from jointdec.reporting.curves import finite
-from jointdec.reporting.runs import STEP_AXIS, iterate_curves
-
-Values = npt.NDArray[np.float64]
+from jointdec.reporting.runs import iterate_curves
+from jointdec.training.result import Steps, Values
 
 POINTS = 200  # of a curve over the steps: as many as a figure of a hand's width can show
 NAMES = ("step/nodes", "step/edges", "step/grad_norm", "layer/", "val/", SECONDS)
@@ -66,26 +64,37 @@ def gather(group: Group, tracking_uri: str | None) -> Curves:
 
 def _curve(name: str, runs: Sequence[Mapping[str, Values]]) -> Curve:
     having = [arrays for arrays in runs if name in arrays]
-    longest = max(having, key=lambda arrays: len(arrays[name]))
-    count = len(longest[name])
-    if name.startswith(STEP_AXIS):
-        width = -(-count // POINTS)
-        at = _binned(longest["step"] + 0.5, count, width)
-    else:  # after the epoch
-        width = 1
-        at = (longest["epoch"] + 1) * _steps_per_epoch(longest)
-    return Curve(at, np.stack([_binned(finite(arrays[name]), count, width) for arrays in having]))
+    if axis_of(name, having[0]) == "epoch":
+        return _over_epochs([arrays[name] for arrays in having], max(having, key=lambda arrays: len(arrays[name])))
+    return _over_steps([(arrays[axis_of(name, arrays)].astype(np.int64), arrays[name]) for arrays in having])
 
 
-def _steps_per_epoch(arrays: Mapping[str, Values]) -> float:
-    return len(arrays["step"]) / len(arrays["epoch"])
+def _over_epochs(curves: Sequence[Values], longest: Mapping[str, Values]) -> Curve:
+    """Each epoch's value, at the step after which it was judged."""
+    epochs = longest["epoch"]
+    values = np.full((len(curves), len(epochs)), np.nan)
+    for row, curve in zip(values, curves, strict=True):
+        row[: len(curve)] = finite(curve)
+    return Curve((epochs + 1) * len(longest["step"]) / len(epochs), values)
 
 
-def _binned(values: Values, count: int, width: int) -> Values:
-    """Means of what is finite among ``width`` values on end, of a curve that should have ``count`` of them."""
-    padded = np.full(-(-count // width) * width, np.nan)
-    padded[: len(values)] = values
-    rows = padded.reshape(-1, width)
-    there = np.isfinite(rows)
-    total = np.where(there, rows, 0).sum(1)
-    return np.where(there.any(1), total / np.maximum(there.sum(1), 1), np.nan)
+def _over_steps(curves: Sequence[tuple[Steps, Values]]) -> Curve:
+    """Means of what is finite in equal parts of the steps, none so narrow that a run was never measured in it.
+
+    Args:
+        curves: of each run the steps (k,) and the values (k,).
+    """
+    count = int(max(at[-1] for at, _ in curves)) + 1
+    apart = int(max(at[1] - at[0] if len(at) > 1 else 1 for at, _ in curves))
+    width = max(-(-count // POINTS), apart)
+    first = width * np.arange(-(-count // width))
+    values = np.stack([_means(at // width, finite(curve), len(first)) for at, curve in curves])
+    return Curve((first + np.minimum(first + width, count)) / 2, values)
+
+
+def _means(part: Steps, values: Values, count: int) -> Values:
+    """The mean of what is finite in each of so many parts; NaN where nothing is."""
+    there = np.isfinite(values)
+    total = np.bincount(part[there], values[there], count)
+    number = np.bincount(part[there], minlength=count)
+    return np.where(number > 0, total / np.maximum(number, 1), np.nan)

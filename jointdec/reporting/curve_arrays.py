@@ -1,36 +1,52 @@
 """All of a run's curves as one ``.npz`` file: every step, every layer, to the last bit, NaN and Inf included.
 
-The tracking store keeps neither layers' norms nor infinities, and is slow to read; this is for programs. Arrays:
-``step`` (steps,) with ``step/loss|nodes|edges|grad_norm`` and ``layer/NAME``, the gradient's 2-norm of that layer;
-``epoch`` (epochs,) with ``train/…``, ``val/…`` and ``seconds``, the wall time of the epoch's training steps.
+The tracking store keeps neither all steps nor layers' norms nor infinities, and is slow to read; this is for programs.
+Arrays, each with the numbers on its axis:
+
+- ``step`` (steps,) with ``step/loss`` and ``step/HEAD``, the losses of each step;
+- ``norm_step`` (k,) with ``step/grad_norm`` and ``layer/NAME``, the 2-norms of all gradients and of a layer's: they may
+  be measured in every n-th step only. Files written before that was so have no ``norm_step``: theirs is ``step``;
+- ``epoch`` (epochs,) with ``train/…``, ``val/…`` and ``seconds``, the wall time of the epoch's training steps.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from jointdec.training.result import EpochResult
+from jointdec.training.result import EpochResult, all_epochs, all_norms, all_steps
 
 SECONDS = "seconds"
+GRAD_NORM, LAYER = "step/grad_norm", "layer/"
+AXES = ("step", "norm_step", "epoch")
 
 
 def save_curves(results: Sequence[EpochResult], file: Path) -> None:
     """Write the epochs, in their order."""
     arrays = {"epoch": np.array([result.epoch for result in results])}
-    arrays["step"] = np.concatenate([result.step_numbers for result in results])
-    for prefix, field in (("step", "steps"), ("layer", "layers")):
-        for name in getattr(results[0], field):
-            arrays[f"{prefix}/{name}"] = np.concatenate([getattr(result, field)[name] for result in results])
-    for field in ("train", "val"):
-        for name in getattr(results[0], field):
-            arrays[f"{field}/{name}"] = np.array([getattr(result, field)[name] for result in results])
+    arrays["step"], losses = all_steps(results)
+    arrays |= {f"step/{name}": values for name, values in losses.items()}
+    arrays["norm_step"], norms = all_norms(results)
+    arrays |= {norm_curve(name): values for name, values in norms.items()}
+    arrays |= all_epochs(results)
     arrays[SECONDS] = np.array([result.seconds for result in results])
     np.savez_compressed(file, **arrays)  # type: ignore[arg-type]  # for NumPy's stub they might be allow_pickle
+
+
+def norm_curve(name: str) -> str:
+    """The array that holds a norm: ``grad_norm``, or a layer's."""
+    return GRAD_NORM if name == "grad_norm" else f"{LAYER}{name}"
+
+
+def axis_of(curve: str, arrays: Container[str]) -> str:
+    """The array with the numbers of the steps or epochs that a curve's values belong to."""
+    if curve == GRAD_NORM or curve.startswith(LAYER):
+        return "norm_step" if "norm_step" in arrays else "step"
+    return "step" if curve.startswith("step/") else "epoch"
 
 
 def repeatable(arrays: Mapping[str, npt.NDArray[Any]]) -> dict[str, npt.NDArray[Any]]:
@@ -40,6 +56,7 @@ def repeatable(arrays: Mapping[str, npt.NDArray[Any]]) -> dict[str, npt.NDArray[
 
 def largest_difference(then: dict[str, npt.NDArray[Any]], now: dict[str, npt.NDArray[Any]]) -> str | None:
     """The largest relative difference between two runs' curves, in words; None if all numbers are the same."""
+    then = _with_norm_steps(then, now)
     if then.keys() != now.keys() or any(then[name].shape != now[name].shape for name in then):
         return "the curves have other lengths or names"
     worst, where = 0.0, ""
@@ -52,3 +69,12 @@ def largest_difference(then: dict[str, npt.NDArray[Any]], now: dict[str, npt.NDA
             if not where or not relative[at] <= worst:
                 worst, where = float(relative[at]), f"{name}: {old[at]:.9g} then, {new[at]:.9g} now, in place {at}"
     return f"{where} (relative difference {worst:.2g}, the largest)" if where else None
+
+
+def _with_norm_steps(then: dict[str, npt.NDArray[Any]], now: Mapping[str, npt.NDArray[Any]]) -> dict[str, Any]:
+    """Arrays of before there was ``norm_step``, of whose norms there are those of the steps measured now."""
+    if "norm_step" in then or "norm_step" not in now:
+        return then
+    measured = np.isin(then["step"], now["norm_step"])
+    norms = {name: values[measured] for name, values in then.items() if axis_of(name, now) == "norm_step"}
+    return {**then, **norms, "norm_step": then["step"][measured]}

@@ -1,4 +1,4 @@
-"""The picture of one run: losses, accuracies and the gradient's norm over the optimizer steps.
+"""The picture of one run: losses, validation metrics and the gradient's norm over the optimizer steps.
 
 Drawn with matplotlib's objects alone: no pyplot, so no global state and no display. The colours are Okabe &
 Ito's (2008), made for the colour-blind; line styles and markers tell the curves apart in black and white.
@@ -6,37 +6,31 @@ Ito's (2008), made for the colour-blind; line styles and markers tell the curves
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
-from jointdec.training.result import EpochResult, diverged_at
-
-Values = npt.NDArray[np.float64]
+from jointdec.reporting.summary import ACCURACIES
+from jointdec.training.result import EpochResult, Values, all_epochs, all_norms, all_steps, diverged_at
 
 BLACK, BLUE, VERMILLION, GREEN = "#000000", "#0072B2", "#D55E00", "#009E73"
-LOSSES: dict[str, dict[str, Any]] = {
-    "loss": {"label": "total", "color": BLACK, "linestyle": "-", "marker": "o"},
-    "nodes": {"label": "nodes", "color": BLUE, "linestyle": "--", "marker": "s"},
-    "edges": {"label": "edges", "color": VERMILLION, "linestyle": "-.", "marker": "^"},
-}
-ACCURACIES: dict[str, dict[str, Any]] = {
-    "node_accuracy": {"label": "atoms", "color": BLUE, "linestyle": "--", "marker": "s"},
-    "edge_accuracy": {"label": "pairs", "color": VERMILLION, "linestyle": "-.", "marker": "^"},
-    "exact": {"label": "whole molecules", "color": GREEN, "linestyle": "-", "marker": "D"},
-}
+LINES = (  # of heads and metrics, in their order
+    *((BLUE, "--", "s"), (VERMILLION, "-.", "^"), (GREEN, "-", "D")),
+    *(("#CC79A7", ":", "v"), ("#E69F00", "--", "P"), ("#56B4E9", "-.", "X")),
+)
+LABELS = {"loss": "total", "node_accuracy": "atoms", "edge_accuracy": "pairs", "exact": "whole molecules"}
 MARKERS = 25  # at most so many markers on a curve: more hide it
+EPOCH_AXIS_BELOW = 0.086  # of the height of all panels
 LINEAR_UP_TO = 100  # losses of both signs are drawn on a linear axis as long as none is larger than this
 
 
 def curves_figure(results: Sequence[EpochResult], title: str) -> Figure:
-    """Draw a run's learning curves.
+    """Draw a run's learning curves: losses, and below them what there is of validation metrics and gradient norms.
 
     Values that are not finite leave a gap; the first step with one is marked in every panel.
 
@@ -55,19 +49,21 @@ def curves_figure(results: Sequence[EpochResult], title: str) -> Figure:
     figure = Figure(figsize=(10, 9), dpi=150, layout="constrained")
     FigureCanvasAgg(figure)
     figure.suptitle(title, fontsize=13, fontweight="bold")
-    losses, accuracies, norms = figure.subplots(3, 1, sharex=True, height_ratios=(2, 1.2, 1))
     curves = _Curves(results)
-    _draw_losses(losses, curves)
-    _draw_accuracies(accuracies, curves)
-    _draw_norms(norms, curves)
-    norms.set_xlabel("optimizer step")
-    norms.xaxis.set_major_locator(MaxNLocator(integer=True, steps=(1, 2, 5, 10)))
-    _add_epoch_axis(norms, results)
-    for axes in (losses, accuracies, norms):
+    drawn = [(_draw_losses, 2.0)]
+    drawn += [(_draw_metrics, 1.2)] if curves.metrics else []
+    drawn += [(_draw_norms, 1.0)] if len(curves.norms) else []
+    ratios = [ratio for _, ratio in drawn]
+    panels = list(figure.subplots(len(drawn), 1, sharex=True, height_ratios=ratios, squeeze=False).flat)
+    for axes, (draw, _) in zip(panels, drawn, strict=True):
+        draw(axes, curves)
         axes.grid(color="0.9")
         axes.set_axisbelow(True)
         axes.spines[["top", "right"]].set_visible(False)
-    _mark_divergence((losses, accuracies, norms), results)
+    panels[-1].set_xlabel("optimizer step")
+    panels[-1].xaxis.set_major_locator(MaxNLocator(integer=True, steps=(1, 2, 5, 10)))
+    _add_epoch_axis(panels[-1], results, below=EPOCH_AXIS_BELOW * sum(ratios) / ratios[-1])
+    _mark_divergence(panels, results)
     figure.align_ylabels()
     return figure
 
@@ -91,17 +87,35 @@ def smooth(values: Values, window: int) -> Values:
     return np.where(finite, total / np.maximum(count, 1), np.nan)
 
 
+def line_styles(names: Iterable[str]) -> dict[str, dict[str, Any]]:
+    """Label, colour, line and marker of each: the total is black, the others have theirs by their place."""
+    styles: dict[str, dict[str, Any]] = {}
+    for name in names:
+        place = len(styles.keys() - {"loss"}) % len(LINES)
+        colour, line, marker = (BLACK, "-", "o") if name == "loss" else LINES[place]
+        styles[name] = {"label": LABELS.get(name, name), "color": colour, "linestyle": line, "marker": marker}
+    return styles
+
+
 class _Curves:
     """The epochs' numbers, one after the other, with NaN for everything that is not finite."""
 
     def __init__(self, results: Sequence[EpochResult]) -> None:
-        self.step = np.concatenate([result.step_numbers for result in results])
+        self.step, losses = all_steps(results)
+        self.losses = {name: finite(values) for name, values in losses.items()}
+        self.norm_step, norms = all_norms(results)
+        self.norms = finite(norms.get("grad_norm", np.empty(0)))
         self.epoch_end = np.array([result.step_numbers[-1] + 1 for result in results])
-        self.steps = {name: finite(np.concatenate([r.steps[name] for r in results])) for name in results[0].steps}
-        self.val = {name: finite(np.array([r.val[name] for r in results])) for name in results[0].val}
-        self.window = len(self.step) // 200 * 2 + 1
+        figures = {name: finite(values) for name, values in all_epochs(results).items()}
+        self.val = {name[4:]: values for name, values in figures.items() if name.startswith("val/")}
+        self.metrics = [name for name in self.val if name not in self.losses]
         every = -(-len(results) // MARKERS)
         self.markevery = ((len(results) - 1) % every, every)  # the last epoch has its marker
+
+
+def _window(count: int) -> int:
+    """Over how many of a curve's values to smooth."""
+    return count // 200 * 2 + 1
 
 
 def finite(values: Values) -> Values:
@@ -110,29 +124,35 @@ def finite(values: Values) -> Values:
 
 
 def _draw_losses(axes: Any, curves: _Curves) -> None:  # noqa: ANN401 (matplotlib has no types)
-    for name, style in LOSSES.items():
+    styles, window = line_styles(curves.losses), _window(len(curves.step))
+    for name, style in styles.items():
         line = {key: style[key] for key in ("color", "linestyle")}
-        axes.plot(curves.step, curves.steps[name], color=style["color"], linewidth=0.5, alpha=0.3)
-        axes.plot(curves.step, smooth(curves.steps[name], curves.window), linewidth=1.6, **line)
+        axes.plot(curves.step, curves.losses[name], color=style["color"], linewidth=0.5, alpha=0.3)
+        axes.plot(curves.step, smooth(curves.losses[name], window), linewidth=1.6, **line)
         _draw_validation(axes, curves, name, style)
     axes.set_ylabel("loss")
-    set_loss_scale(axes, np.concatenate([part[name] for part in (curves.steps, curves.val) for name in LOSSES]))
-    window = f"mean of {curves.window} steps" if curves.window > 1 else "each step"
-    _legend_beside(axes, LOSSES, f"line: training,\n{window}\nmarker: validation")
+    validated = [curves.val[name] for name in styles if name in curves.val]
+    set_loss_scale(axes, np.concatenate([*curves.losses.values(), *validated]))
+    heading = "line: training,\n" + (f"mean of {window} steps" if window > 1 else "each step")
+    _legend_beside(axes, styles, heading + ("\nmarker: validation" if validated else ""))
 
 
-def _draw_accuracies(axes: Any, curves: _Curves) -> None:  # noqa: ANN401
-    for name, style in ACCURACIES.items():
+def _draw_metrics(axes: Any, curves: _Curves) -> None:  # noqa: ANN401
+    styles = line_styles(curves.metrics)
+    for name, style in styles.items():
         _draw_validation(axes, curves, name, style)
-    axes.set_ylim(-0.03, 1.03)
-    axes.set_ylabel("validation: share right")
-    _legend_beside(axes, ACCURACIES, "after the epoch")
+    if set(styles) <= set(ACCURACIES):
+        axes.set_ylim(-0.03, 1.03)
+        axes.set_ylabel("validation: share right")
+    else:
+        axes.set_ylabel("validation: metrics")
+    _legend_beside(axes, styles, "after the epoch")
 
 
 def _draw_norms(axes: Any, curves: _Curves) -> None:  # noqa: ANN401
-    norms = curves.steps["grad_norm"]
-    axes.plot(curves.step, norms, color=BLACK, linewidth=0.5, alpha=0.3)
-    axes.plot(curves.step, smooth(norms, curves.window), color=BLACK, linewidth=1.6, **dots(norms))
+    at, norms = curves.norm_step, curves.norms
+    axes.plot(at, norms, color=BLACK, linewidth=0.5, alpha=0.3)
+    axes.plot(at, smooth(norms, _window(len(norms))), color=BLACK, linewidth=1.6, **dots(norms))
     axes.set_ylabel("gradient's 2-norm")
     set_positive_log(axes, norms)
 
@@ -168,6 +188,8 @@ def _set_log(axes: Any, positive: Values) -> None:  # noqa: ANN401
 
 
 def _draw_validation(axes: Any, curves: _Curves, name: str, style: dict[str, Any]) -> None:  # noqa: ANN401
+    if name not in curves.val:
+        return
     axes.plot(
         curves.epoch_end,
         curves.val[name],
@@ -193,11 +215,11 @@ def _legend_beside(axes: Any, styles: dict[str, dict[str, Any]], heading: str) -
     )
 
 
-def _add_epoch_axis(axes: Any, results: Sequence[EpochResult]) -> None:  # noqa: ANN401
+def _add_epoch_axis(axes: Any, results: Sequence[EpochResult], below: float) -> None:  # noqa: ANN401
     """A second axis below the steps: epochs done, from the length of the first epoch drawn."""
     first, length = results[0], len(results[0].steps["loss"])
     epochs = axes.secondary_xaxis(
-        -0.36,
+        -below,
         functions=(
             lambda step: first.epoch + (step - first.first_step) / length,
             lambda epoch: first.first_step + (epoch - first.epoch) * length,

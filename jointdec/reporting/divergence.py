@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -15,15 +15,15 @@ from jointdec.reporting.curves import (
     BLACK,
     BLUE,
     GREEN,
-    LOSSES,
     VERMILLION,
     dots,
     finite,
+    line_styles,
     mark_step,
     set_loss_scale,
     set_positive_log,
 )
-from jointdec.training.result import STEP_METRICS, EpochResult, Values
+from jointdec.training.result import EpochResult, Steps, Values, all_norms, all_steps
 
 SHOWN = 200  # steps in the picture
 BEFORE, AFTER = 40, 3  # tensors of the trace around the first that is not finite
@@ -82,48 +82,56 @@ def _what(divergence: Divergence) -> list[str]:
 
 
 def divergence_figure(results: Sequence[EpochResult], step: int) -> Figure:
-    """The last 200 steps up to the one that diverged: losses, and the gradient's norm of each layer.
+    """The last 200 steps up to the one that diverged: losses, and the gradient's norm of each layer where it was taken.
 
     Values that are not finite leave a gap. 9 x 8 inches at 150 dots per inch.
     """
-    steps = np.concatenate([result.step_numbers for result in results])
-    shown = (steps > step - SHOWN) & (steps <= step)
-
-    def last(field: str, name: str) -> Values:
-        return finite(np.concatenate([getattr(result, field)[name] for result in results])[shown])
-
     figure = Figure(figsize=(9, 8), dpi=150, layout="constrained")
     FigureCanvasAgg(figure)
     losses, norms = figure.subplots(2, 1, sharex=True)
-    curves = {name: last("steps", name) for name in LOSSES}
-    for name, style in LOSSES.items():
+    at, curves = _last(*all_steps(results), step)
+    for name, style in line_styles(curves).items():
         line = {key: style[key] for key in ("label", "color", "linestyle")}
-        losses.plot(steps[shown], curves[name], linewidth=1.4, **line, **dots(curves[name]))
+        losses.plot(at, curves[name], linewidth=1.4, **line, **dots(curves[name]))
     losses.set_ylabel("loss of the batch")
     set_loss_scale(losses, np.concatenate(list(curves.values())))
-    layers = {name: last("layers", name) for name in results[0].layers}
+    at, layers = _last(*all_norms(results), step)
+    layers.pop("grad_norm", None)
     for number, (name, values) in enumerate(layers.items()):
         line = {"color": COLOURS[number % len(COLOURS)], "linestyle": STYLES[number % len(STYLES)]}
-        norms.plot(steps[shown], values, label=name, linewidth=1.4, **line, **dots(values))
+        norms.plot(at, values, label=name, linewidth=1.4, **line, **dots(values))
     norms.set_ylabel("gradient's 2-norm")
-    set_positive_log(norms, np.concatenate(list(layers.values())))
+    set_positive_log(norms, np.concatenate([np.empty(0), *layers.values()]))
     norms.set_xlabel("optimizer step")
     norms.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     for axes in (losses, norms):
         axes.grid(color="0.9")
         axes.spines[["top", "right"]].set_visible(False)
-        axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1), frameon=False, handlelength=3.5)
+        if axes.lines:
+            axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1), frameon=False, handlelength=3.5)
     mark_step((losses, norms), step, f"diverged at step {step}")
     return figure
 
 
+def _last(at: Steps, curves: Mapping[str, Values], step: int) -> tuple[Steps, dict[str, Values]]:
+    """What of the curves lies in the last steps up to this one, with NaN for everything that is not finite."""
+    shown = (at > step - SHOWN) & (at <= step)
+    return at[shown], {name: finite(values[shown]) for name, values in curves.items()}
+
+
 def _last_steps(results: Sequence[EpochResult], step: int) -> list[str]:
-    lines = ["| step | " + " | ".join(STEP_METRICS) + " |", "|" + "---|" * (1 + len(STEP_METRICS))]
-    for result in results:
-        for index, number in enumerate(result.step_numbers):
-            if step - LAST < number <= step:
-                cells = (f"{result.steps[name][index]:.4g}" for name in STEP_METRICS)
-                lines.append(f"| {number} | " + " | ".join(cells) + " |")
+    """A table of the losses, and of the gradient's norm in the steps in which it was taken."""
+    steps, losses = all_steps(results)
+    measured, norms = all_norms(results)
+    norm_of = dict(zip(measured.tolist(), norms.get("grad_norm", ()), strict=False))
+    names = ["step", *losses, *(["grad_norm"] if norm_of else [])]
+    lines = ["| " + " | ".join(names) + " |", "|" + "---|" * len(names)]
+    for index in np.flatnonzero((steps > step - LAST) & (steps <= step)):
+        number = int(steps[index])
+        cells = [f"{values[index]:.4g}" for values in losses.values()]
+        if norm_of:
+            cells.append(f"{norm_of[number]:.4g}" if number in norm_of else "")
+        lines.append(f"| {number} | " + " | ".join(cells) + " |")
     return lines
 
 

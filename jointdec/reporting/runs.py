@@ -27,6 +27,7 @@ from mlflow.utils.mlflow_tags import MLFLOW_GIT_COMMIT
 
 from jointdec.config import did_you_mean
 from jointdec.errors import UserError
+from jointdec.reporting.curve_arrays import AXES, axis_of
 from jointdec.tracking.records import with_added
 from jointdec.tracking.store import connect
 from jointdec.tracking.uri import hide_credentials, in_brief, resolve_uri
@@ -43,7 +44,6 @@ TRAINED = "tags.`jointdec.formulation` LIKE '%'"  # a sweep's own run and a comp
 PAGE = 1000  # runs in an answer
 IDS = 200  # in a filter
 THREADS = 8  # that fetch files of runs
-STEP_AXIS, EPOCH_AXIS = ("step/", "layer/"), ("train/", "val/")
 
 
 def load_runs(
@@ -87,8 +87,8 @@ def load_curves(runs: pd.DataFrame, names: Sequence[str], tracking_uri: str | No
 
     Args:
         runs: rows of `load_runs`.
-        names: ``step/loss|nodes|edges|grad_norm``, ``layer/NAME`` (2-norm of that layer's gradient), ``train/…``,
-            ``val/…``, and ``seconds`` (wall time of an epoch's training steps).
+        names: ``step/loss|HEAD|grad_norm``, ``layer/NAME`` (2-norm of that layer's gradient), ``train/…``, ``val/…``,
+            and ``seconds`` (wall time of an epoch's training steps).
         tracking_uri: as for `load_runs`.
 
     Returns:
@@ -102,7 +102,7 @@ def load_curves(runs: pd.DataFrame, names: Sequence[str], tracking_uri: str | No
     for run_id, arrays in iterate_curves(runs, names, tracking_uri):
         for name in names:
             if arrays is not None and name in arrays:
-                at = arrays["step" if name.startswith(STEP_AXIS) else "epoch"]
+                at = arrays[axis_of(name, arrays)]
                 parts.append(pd.DataFrame({"run_id": run_id, "name": name, "at": at, "value": arrays[name]}))
     if not parts:
         return pd.DataFrame(columns=["run_id", "name", "at", "value"])
@@ -112,7 +112,7 @@ def load_curves(runs: pd.DataFrame, names: Sequence[str], tracking_uri: str | No
 def iterate_curves(
     runs: pd.DataFrame, names: Sequence[str], tracking_uri: str | None = None
 ) -> Iterator[tuple[str, dict[str, Values] | None]]:
-    """Run by run, in the order of the table, its id and its arrays ``step``, ``epoch`` and those of these names.
+    """Run by run, in the order of the table, its id and its arrays: the axes and those of these names.
 
     A name that ends with a slash stands for all that begin so. The arrays are None where a run has no curves.npz.
     """
@@ -139,7 +139,7 @@ def fetch(client: MlflowClient, run_id: str, artifacts: str, path: str, folder: 
 
 
 def read_some(file: Path, names: Sequence[str]) -> dict[str, Values]:
-    """The arrays ``step`` and ``epoch`` and those asked for, see `iterate_curves`.
+    """The arrays of the axes and those asked for, see `iterate_curves`.
 
     Raises:
         UserError: it is no file of arrays.
@@ -147,7 +147,7 @@ def read_some(file: Path, names: Sequence[str]) -> dict[str, Values]:
     prefixes = tuple(name for name in names if name.endswith("/"))
     try:
         with np.load(file, allow_pickle=False) as arrays:
-            wanted = {"step", "epoch", *names}
+            wanted = {*AXES, *names}
             return {name: arrays[name] for name in arrays.files if name in wanted or name.startswith(prefixes)}
     except (ValueError, OSError, EOFError, TypeError, zipfile.BadZipFile) as error:
         raise UserError(f"The artifact {file} is no file of arrays ({error}).") from error

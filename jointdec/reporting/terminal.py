@@ -6,8 +6,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-import numpy as np
-import numpy.typing as npt
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import (
@@ -26,11 +24,11 @@ from jointdec.config import Config, SpecimenConfig
 from jointdec.data.check import LABEL_EFFECT
 from jointdec.data.dataset import Dataset
 from jointdec.divergence.record import Divergence
+from jointdec.reporting.summary import higher_is_better
 from jointdec.specimens import Finding
-from jointdec.training.result import STEP_METRICS, EpochResult
+from jointdec.training.result import EpochResult, Values
 
 BARS = (BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
-ROWS = ("loss", "nodes", "edges", "node_accuracy", "edge_accuracy", "exact")
 EXAMPLES = 3  # of the records that were skipped
 FIRST_STEPS = 5  # in a table of steps
 
@@ -96,10 +94,11 @@ class Terminal:
             return
         last = results[-1]
         table = Table("", "validation", "test")
-        for name in ROWS:
+        for name in last.val:
             test = final.get(f"test/{name}")
             table.add_row(name, _number(name, last.val[name]), "" if test is None else _number(name, test))
-        self._console.print(table)
+        if last.val:
+            self._console.print(table)
         generated = {name: value for name, value in final.items() if name.startswith("generate/")}
         if generated:
             self.note("generated    " + ", ".join(f"{n.partition('/')[2]} {v:.1%}" for n, v in generated.items()))
@@ -130,13 +129,12 @@ class Terminal:
         for name, fact in facts.items():
             self._console.print(f"[bold]{name:12}[/] {escape(fact)}", soft_wrap=name == "replay")
 
-    def steps(self, first: int, rows: npt.NDArray[np.floating]) -> None:
-        """Losses and gradient norm of some steps, (steps, 4 or more) STEP_METRICS: the first ones and the last."""
-        table = Table("step", *STEP_METRICS)
-        shown = list(range(min(FIRST_STEPS, len(rows))))
-        shown += [len(rows) - 1] if len(rows) > FIRST_STEPS else []
-        for step in shown:
-            table.add_row(str(first + step), *(f"{value:.4g}" for value in rows[step, : len(STEP_METRICS)]))
+    def steps(self, first: int, columns: Mapping[str, Values]) -> None:
+        """Some steps, from this global number on: the first ones and the last of each column (steps,)."""
+        table = Table("step", *columns)
+        count = len(next(iter(columns.values())))
+        for step in sorted({*range(min(FIRST_STEPS, count)), count - 1}):
+            table.add_row(str(first + step), *(f"{values[step]:.4g}" for values in columns.values()))
         self._console.print(table)
 
     def farewell(self, outcome: str, folder: Path, where: str) -> None:
@@ -172,9 +170,12 @@ class Epochs:
 
     def __call__(self, result: EpochResult) -> None:
         """Move the bar."""
-        text = f"loss {result.train['loss']:.4f}  val {result.val['loss']:.4f}  exact {result.val['exact']:.1%}"
-        self._progress.update(self._task, advance=1, description=f"{text}  {result.ms_per_step:.2f} ms/step")
+        shown = [f"loss {result.train['loss']:.4f}"]
+        shown += [f"val {result.val['loss']:.4f}"] if "loss" in result.val else []
+        shown += [f"exact {result.val['exact']:.1%}"] if "exact" in result.val else []
+        text = "  ".join([*shown, f"{result.ms_per_step:.2f} ms/step"])
+        self._progress.update(self._task, advance=1, description=text)
 
 
 def _number(name: str, value: float) -> str:
-    return f"{value:.4f}" if name in ("loss", "nodes", "edges") else f"{value:.2%}"
+    return f"{value:.2%}" if higher_is_better(name) else f"{value:.4f}"

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from jointdec.comparing.settings import CompareConfig
-from jointdec.training.result import STEP_METRICS, EpochResult
+from jointdec.training.result import EpochResult
 
 METRICS = ("nodes", "edges", "node_accuracy", "edge_accuracy", "exact")
 
@@ -53,16 +53,17 @@ def make_epochs():
     def make(epochs=4, exact=0.1, shift=0.0, diverged_at=None):
         results = []
         for epoch in range(epochs):
-            steps = {name: 2.0 - 0.01 * (10 * epoch + np.arange(10)) + shift for name in STEP_METRICS}
+            steps = {name: 2.0 - 0.01 * (10 * epoch + np.arange(10)) + shift for name in ("loss", "nodes", "edges")}
             last = diverged_at is not None and diverged_at < 10 * (epoch + 1)
             if last:
                 steps = {name: values[: diverged_at - 10 * epoch + 1].copy() for name, values in steps.items()}
                 steps["loss"][-1] = np.nan
             val = dict.fromkeys(METRICS, 0.5 + shift) | {"loss": 1.5 + shift, "exact": exact + 0.1 * epoch}
             train = dict.fromkeys(("loss", "nodes", "edges"), 1.0 + shift)
-            layers = {"nodes_1": steps["grad_norm"], "edges_1": 2 * steps["grad_norm"]}
+            measured = 10 * epoch + np.arange(0, len(steps["loss"]), 2)
+            norms = {"grad_norm": steps["nodes"][::2], "nodes_1": steps["nodes"][::2], "edges_1": steps["edges"][::2]}
             at = diverged_at if last else None
-            results.append(EpochResult(epoch, 10 * epoch, steps, train, val, 0.5, layers, at))
+            results.append(EpochResult(epoch, 10 * epoch, steps, train, val, 0.5, measured, norms, at))
             if last:
                 break
         return results

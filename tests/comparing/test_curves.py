@@ -39,6 +39,15 @@ def test_a_run_that_ended_early_leaves_a_gap_and_does_not_shorten_the_others(gat
     assert np.isfinite(values[1]).all()
 
 
+def test_norms_of_every_tenth_step_stand_there_beside_those_of_every_step_from_before(gathered):
+    before = run_of(40, **{"step/grad_norm": np.arange(40.0)})
+    every_tenth = np.arange(0, 40, 10)
+    now = run_of(40, **{"norm_step": every_tenth, "step/grad_norm": every_tenth.astype(float)})
+    curve = gathered(before, now).curves["step/grad_norm"]
+    assert curve.steps.tolist() == [5, 15, 25, 35]
+    np.testing.assert_array_equal(curve.values, [[4.5, 14.5, 24.5, 34.5], [0, 10, 20, 30]])
+
+
 def test_infinite_losses_are_in_no_mean(gathered):
     loss = np.ones(1000)
     loss[::2] = np.inf

@@ -12,8 +12,8 @@ from jointdec.training.result import EpochResult
 STEPS = 20
 
 
-def run(epochs=3, first_epoch=0, **replaced):
-    """Epochs with falling losses; ``nodes=...`` and the like replace a per-step curve."""
+def run(epochs=3, first_epoch=0, every=1, **replaced):
+    """Epochs with falling losses; ``nodes=...`` and the like replace a per-step curve, ``every`` thins the norms."""
     step = np.arange(epochs * STEPS)
     curves = {
         "nodes": 0.1 + np.exp(-step / 20),
@@ -24,13 +24,18 @@ def run(epochs=3, first_epoch=0, **replaced):
     curves |= replaced
     results = []
     for epoch in range(epochs):
-        steps = {name: values[epoch * STEPS : (epoch + 1) * STEPS] for name, values in curves.items()}
+        taken = slice(epoch * STEPS, (epoch + 1) * STEPS)
+        steps = {name: curves[name][taken] for name in ("loss", "nodes", "edges")}
+        norm = curves["grad_norm"][taken]
         val = {name: float(steps[name][-1]) for name in ("loss", "nodes", "edges")}
         val |= {"node_accuracy": 0.6 + 0.1 * epoch, "edge_accuracy": 0.8, "exact": 0.05 * epoch}
         number = first_epoch + epoch
-        bad = np.flatnonzero(~np.isfinite(np.stack(list(steps.values()))).all(0))
+        bad = np.flatnonzero(~np.isfinite(np.stack([*steps.values(), norm])).all(0))
         diverged_at = number * STEPS + int(bad[0]) if len(bad) else None
-        results.append(EpochResult(number, number * STEPS, steps, {}, val, 1.0, diverged_at=diverged_at))
+        first = number * STEPS
+        measured = first + np.arange(0, STEPS, every)
+        norms = {"grad_norm": norm[::every]}
+        results.append(EpochResult(number, first, steps, {}, val, 1.0, measured, norms, diverged_at))
     return results
 
 
@@ -139,9 +144,32 @@ def test_validation_stands_at_the_end_of_its_epoch():
 
 
 def test_a_run_of_one_step_is_drawn():
-    steps = {name: np.ones(1) for name in ("loss", "nodes", "edges", "grad_norm")}
-    val = dict.fromkeys(("loss", "nodes", "edges", "node_accuracy", "edge_accuracy", "exact"), 0.5)
-    drawn(curves_figure([EpochResult(0, 0, steps, {}, val, 1.0)], ""))
+    norms = {"grad_norm": np.ones(1)}
+    result = EpochResult(0, 0, {"loss": np.ones(1)}, {}, {"loss": 0.5, "exact": 0.5}, 1.0, np.zeros(1, np.int64), norms)
+    drawn(curves_figure([result], ""))
+
+
+def test_the_gradient_s_norm_stands_at_the_steps_in_which_it_was_measured():
+    (*_, norms) = curves_figure(run(first_epoch=1, every=8), "").axes
+    assert {tuple(line.get_xdata()) for line in norms.lines} == {(20, 28, 36, 40, 48, 56, 60, 68, 76)}
+
+
+def test_losses_alone_are_drawn_whatever_the_heads_are_called():
+    result = EpochResult(0, 0, {"loss": np.ones(4), "price": np.ones(4), "kind": np.ones(4)}, {}, {}, 1.0)
+    figure = curves_figure([result], "")
+    drawn(figure)
+    (losses,) = figure.axes
+    assert [text.get_text() for text in losses.get_legend().get_texts()] == ["total", "price", "kind"]
+    assert "validation" not in losses.get_legend().get_title().get_text()
+
+
+def test_metrics_that_are_no_shares_have_an_axis_of_their_own_size():
+    result = EpochResult(0, 0, {"loss": np.ones(4)}, {}, {"loss": 2.0, "price_mae": 40.0}, 1.0)
+    figure = curves_figure([result], "")
+    drawn(figure)
+    _, metrics = figure.axes
+    assert metrics.get_ylim()[1] > 40
+    assert metrics.get_ylabel() == "validation: metrics"
 
 
 def test_no_legend_covers_data():

@@ -12,6 +12,7 @@ from jointdec.reporting.divergence import SHOWN, divergence_figure, divergence_r
 from jointdec.training.result import EpochResult
 
 STEPS = 150
+EVERY = 4  # steps from one measured gradient to the next
 
 
 def results(epochs=3):
@@ -20,11 +21,12 @@ def results(epochs=3):
     for number in range(epochs):
         count = STEPS if number < epochs - 1 else 101
         step = number * STEPS + np.arange(count)
-        steps = {"nodes": 1 / (1 + step), "edges": 2 / (1 + step), "loss": 5 / (1 + step), "grad_norm": 1.0 + step}
-        layers = {"nodes_1": 1.0 + step, "edges_1": 2.0 + step}
+        steps = {"loss": 5 / (1 + step), "nodes": 1 / (1 + step), "edges": 2 / (1 + step)}
+        measured = step[step % EVERY == 0]
+        norms = {"grad_norm": 1.0 + measured, "nodes_1": 2.0 + measured, "edges_1": 3.0 + measured}
         if number == epochs - 1:
-            steps["nodes"][-1] = steps["loss"][-1] = layers["nodes_1"][-1] = np.nan
-        made.append(EpochResult(number, number * STEPS, steps, {}, {}, 1.0, layers, diverged_at=None))
+            steps["nodes"][-1] = steps["loss"][-1] = norms["nodes_1"][-1] = np.nan
+        made.append(EpochResult(number, number * STEPS, steps, {}, {}, 1.0, measured, norms))
     return made
 
 
@@ -49,8 +51,11 @@ def test_the_report_says_what_where_why_and_what_to_try(cause):
 
 def test_the_report_shows_the_steps_before_and_the_tensors_before():
     report = divergence_report(divergence(), results(), None)
-    assert "| 399 |" in report
-    assert "| 400 | nan | nan |" in report
+    assert "| step | loss | nodes | edges | grad_norm |" in report
+    assert "| 396 | 0.01259 | 0.002519 | 0.005038 | 397 |" in report
+    assert "| 399 | 0.0125 | 0.0025 | 0.005 |  |" in report  # its gradient was not measured
+    assert "| 400 | nan | nan | 0.004988 | 401 |" in report
+    assert "| 392 |" not in report
     assert "| features | the batch | 2 x 135 | 1 | 0 |" in report
     assert "| **nodes_log** | log of the clipped | 2 | 1 | 1 |" in report
     assert "jointdec.replay" not in report
@@ -69,14 +74,17 @@ def test_the_picture_shows_the_last_steps_of_all_losses_and_layers_and_marks_the
     steps = drawn["edges"].get_xdata()
     assert (steps[0], steps[-1], len(steps)) == (400 - SHOWN + 1, 400, SHOWN)
     assert np.isnan(drawn["nodes"].get_ydata()[-1])
+    assert drawn["edges_1"].get_xdata().tolist() == list(range(204, 401, EVERY))
+    assert "grad_norm" not in drawn
     assert [text.get_text() for text in losses.texts] == ["diverged at step 400"]
     for axes in figure.axes:
         assert any(set(line.get_xdata()) == {400} for line in axes.lines)
 
 
 def test_the_picture_of_a_run_that_diverged_at_once_is_drawn():
-    nan = {name: np.array([np.nan]) for name in ("loss", "nodes", "edges", "grad_norm")}
-    figure = divergence_figure([EpochResult(0, 0, nan, {}, {}, 1.0, {"nodes_1": np.array([np.nan])})], 0)
+    nan = np.array([np.nan])
+    norms = {"grad_norm": nan, "nodes_1": nan}
+    figure = divergence_figure([EpochResult(0, 0, {"loss": nan}, {}, {}, 1.0, np.array([0]), norms)], 0)
     file = BytesIO()
     figure.savefig(file)
     file.seek(0)
@@ -84,8 +92,7 @@ def test_the_picture_of_a_run_that_diverged_at_once_is_drawn():
 
 
 def test_a_run_of_one_step_has_whole_numbers_on_its_axis():
-    steps = {name: np.array([1.0]) for name in ("loss", "nodes", "edges", "grad_norm")}
-    figure = divergence_figure([EpochResult(0, 0, steps, {}, {}, 1.0, {"nodes_1": np.array([1.0])})], 0)
+    figure = divergence_figure([EpochResult(0, 0, {"loss": np.ones(1)}, {}, {}, 1.0)], 0)
     figure.savefig(BytesIO())
     left, right = figure.axes[1].get_xlim()
     assert [tick for tick in figure.axes[1].get_xticks() if left <= tick <= right] == [0]

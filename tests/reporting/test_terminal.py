@@ -11,14 +11,25 @@ from jointdec.reporting.terminal import Terminal
 from jointdec.training.result import EpochResult
 terminal = Terminal()
 val = dict(loss=1.5, nodes=1.0, edges=0.25, node_accuracy=0.9, edge_accuracy=0.8, exact=0.125)
-curves = {name: np.ones(10) for name in ("loss", "nodes", "edges", "grad_norm")}
+curves = {name: np.ones(10) for name in ("loss", "nodes", "edges")}
 result = EpochResult(0, 0, curves, {"loss": 2.25, "nodes": 1.0, "edges": 0.5}, val, seconds=0.05)
 with terminal.preparation() as progress:
     progress("Read molecules", 5, 10)
 with terminal.epochs(1) as show:
     show(result)
 terminal.results([result], {"test/loss": 1.75, "test/exact": 0.0625, "generate/validity": 0.5})
+terminal.steps(300, {"price": np.arange(10) / 4})
 terminal.farewell("finished", "out", "nowhere")
+"""
+OWN = """
+import numpy as np
+from jointdec.reporting.terminal import Terminal
+from jointdec.training.result import EpochResult
+terminal = Terminal()
+result = EpochResult(0, 0, {"loss": np.ones(10)}, {"loss": 2.25}, {}, seconds=0.05)
+with terminal.epochs(1) as show:
+    show(result)
+terminal.results([result], {})
 """
 
 
@@ -43,6 +54,18 @@ def test_the_table_sets_validation_beside_test():
     assert rows["exact"] == ["12.50%", "6.25%"]
     assert rows["nodes"] == ["1.0000", ""]
     assert "validity 50.0%" in done.stdout
+
+
+def test_a_table_of_steps_has_the_first_ones_and_the_last():
+    done = subprocess.run([sys.executable, "-c", SCRIPT], capture_output=True, text=True, check=True)
+    rows = [cells for cells in map(_cells, done.stdout.splitlines()) if len(cells) == 2 and cells[0].isdigit()]
+    assert rows == [["300", "0"], ["301", "0.25"], ["302", "0.5"], ["303", "0.75"], ["304", "1"], ["309", "2.25"]]
+
+
+def test_a_training_without_validation_shows_its_loss_and_no_table():
+    assert "loss 2.2500  5.00 ms/step" in _in_a_terminal(OWN)
+    done = subprocess.run([sys.executable, "-c", OWN], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["speed", "5.00", "ms/step", "in", "the", "last", "epoch"]
 
 
 def _cells(line):
