@@ -19,8 +19,20 @@ from jointdec.training.order import steps_per_epoch
 from jointdec.training.result import Values, columns
 from jointdec.training.state import State, read_arrays
 
-TURNED = ("adam/learning_rate", "sgd/learning_rate", "epsilon")  # a remedy may have changed them
-OWN = ("loss_scale_optimizer/", "loss/", "nodes/value", "edges/value")  # of one formulation or precision, and not of another
+TURNED = (
+    "adam/learning_rate",
+    "sgd/learning_rate",
+    "epsilon",
+    "alpha",
+    "loss_weight_nodes",
+    "loss_weight_edges",
+)  # a remedy may have changed them
+OWN = (
+    "loss_scale_optimizer/",
+    "loss/",
+    "nodes/value",
+    "edges/value",
+)  # of one formulation or precision, and not of another
 
 
 class LastGood(NamedTuple):

@@ -65,10 +65,10 @@ class KerasFormulation(Formulation):
     def __init__(self, config: Config) -> None:
         dtype = "float64" if config.training.precision == "float64" else "float32"
         keras.config.set_floatx(dtype)  # compile(loss=...) casts to it, whatever the layers compute in
-        self._alpha = Live(config.model.alpha, dtype)
+        self._alpha = Live(config.model.alpha, dtype, "alpha")
         self.loss_weights = {
-            "nodes": Live(config.loss.weights.nodes, dtype),
-            "edges": Live(config.loss.weights.edges, dtype),
+            "nodes": Live(config.loss.weights.nodes, dtype, "loss_weight_nodes"),
+            "edges": Live(config.loss.weights.edges, dtype, "loss_weight_edges"),
         }
         self.model = build_model(
             config.model,

@@ -96,10 +96,11 @@ class LossScale:
 
     def adjust(self, finite: Tensor) -> None:
         """Move the scale after a step whose gradients were all finite or not."""
-        good = tf.where(finite, self._good_steps + 1, 0)
+        none = tf.zeros((), tf.int64)
+        good = tf.where(finite, self._good_steps + 1, none)
         grown = tf.where(good >= GROWTH_STEPS, self.value * 2, self.value)
         self.value.assign(tf.where(finite, grown, self.value / 2))
-        self._good_steps.assign(tf.where(good >= GROWTH_STEPS, 0, good))
+        self._good_steps.assign(tf.where(good >= GROWTH_STEPS, none, good))
 
 
 def _assign(variable: Tensor, value: Tensor, keep: Tensor) -> None:

@@ -29,8 +29,8 @@ class Live:
     bakes the value of the first trace in, so there a new value needs a new model.
     """
 
-    def __init__(self, value: float, dtype: str) -> None:
-        self.variable = keras.Variable(value, trainable=False, dtype=dtype)
+    def __init__(self, value: float, dtype: str, name: str) -> None:
+        self.variable = keras.Variable(value, trainable=False, dtype=dtype, name=name)
 
     def set(self, value: float) -> None:
         """Give it another value."""

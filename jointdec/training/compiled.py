@@ -71,7 +71,9 @@ class CompiledLoop(Loop):
         try:
             self._programs[size] = self._program(chunk, size)
         except XLA_ERRORS as error:
-            raise UserError(f"XLA cannot compile this step ({_first_line(error)}): use jit=False or jit='auto'.") from error
+            raise UserError(
+                f"XLA cannot compile this step ({_first_line(error)}): use jit=False or jit='auto'."
+            ) from error
         if jit == "auto":
             self._choose(chunk, size, steps)
         self._sound = True
@@ -94,7 +96,9 @@ class CompiledLoop(Loop):
         parts = []
         if first < full:
             chunk = self._feed.chunk(epoch, number)
-            parts.append(self._run(chunk, batches.size, epoch, number * self.capacity, (offset, offset + full - first), norms))
+            parts.append(
+                self._run(chunk, batches.size, epoch, number * self.capacity, (offset, offset + full - first), norms)
+            )
         finite = not parts or (len(parts[0].rows) == full - first and bool(np.isfinite(parts[0].rows).all()))
         if stop > batches.full and (finite or not self.stops):
             parts.append(self._run(self._feed.last(epoch), batches.rest, epoch, batches.full, (0, 1), norms))

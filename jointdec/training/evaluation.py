@@ -30,7 +30,10 @@ class Arrays(NamedTuple):
 
     def labels(self, heads: dict[str, Tensor]) -> dict[str, Tensor]:
         """Labels as distributions over the classes, of the logits' shapes and dtypes."""
-        return {"nodes": dense(self.nodes, "nodes", heads["nodes"].dtype), "edges": dense(self.edges, "edges", heads["edges"].dtype)}
+        return {
+            "nodes": dense(self.nodes, "nodes", heads["nodes"].dtype),
+            "edges": dense(self.edges, "edges", heads["edges"].dtype),
+        }
 
 
 def on_device(split: Split, dtype: tf.DType) -> Arrays:

@@ -95,7 +95,7 @@ class FitTraining(Loop):
     def _variables(self) -> dict[str, keras.Variable]:
         _ = self._formulation.model.optimizer  # on JAX, reading it brings the optimizer's variables up to date
         optimizer = [variable for variable in self._optimizer.variables if variable.name != NORMS]
-        return by_path([*self._formulation.model.weights, *optimizer])
+        return by_path((each.path, each) for each in [*self._formulation.model.weights, *optimizer])
 
 
 class _Recorded(keras.optimizers.Optimizer):  # type: ignore[misc]  # Keras ships no types

@@ -54,7 +54,9 @@ class Program:
         capacity: steps in a chunk, at most.
     """
 
-    def __init__(self, step: Step, chunk: Chunk, batch_size: int, jit: bool, checked: Callable[[], Sequence[Tensor]]) -> None:
+    def __init__(
+        self, step: Step, chunk: Chunk, batch_size: int, jit: bool, checked: Callable[[], Sequence[Tensor]]
+    ) -> None:
         self._step, self._batch_size, self._checked = step, batch_size, checked
         self.capacity = int(chunk.rows.shape[0]) // batch_size
         specs = tf.nest.map_structure(lambda a: tf.TensorSpec((batch_size, *a.shape[1:]), a.dtype), chunk.data)

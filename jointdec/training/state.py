@@ -47,18 +47,18 @@ class State:
         return cls(values)
 
 
-def by_path(variables: Iterable[Any]) -> dict[str, Any]:
-    """Keras's variables by path, each once; equal paths of several are told apart by a number behind them."""
+def by_path(variables: Iterable[tuple[str, Any]]) -> dict[str, Any]:
+    """Variables, given with their paths, each once; equal paths of several are told apart by a number behind them."""
     found: dict[str, Any] = {}
     seen = set[int]()
-    for variable in variables:
+    for wanted, variable in variables:
         if id(variable) in seen:
             continue
         seen.add(id(variable))
-        path, number = variable.path, 1
+        path, number = wanted, 1
         while path in found:
             number += 1
-            path = f"{variable.path}#{number}"
+            path = f"{wanted}#{number}"
         found[path] = variable
     return found
 

@@ -88,21 +88,19 @@ class KerasStep:
 
     def variables(self) -> Mapping[str, tf.Variable]:
         """See `Step.variables`."""
-        known = [*self.model.variables, *(variable for each in self._optimizers for variable in each.variables)]
-        for metric in self.model.metrics:
-            known += metric.variables
-        found = {path: variable.value for path, variable in by_path(known).items()}
-        seen = {id(variable) for variable in found.values()}
+        known = [*self.model.variables, *self._optimizer_variables()]
+        known += [variable for metric in self.model.metrics for variable in metric.variables]
         # and what the user's own code or Keras's global seed generator holds
-        for variable in sorted(self._touched, key=lambda variable: str(variable.name)):
-            if id(variable) not in seen:
-                found[variable.name] = variable
-        return found
+        touched = sorted(((v.name.partition(":")[0], v) for v in self._touched), key=lambda pair: pair[0])
+        return by_path([*((variable.path, variable.value) for variable in known), *touched])
 
     def lasting(self) -> Sequence[tf.Variable]:
         """See `Step.lasting`."""
-        weights = [*self.model.weights, *(variable for each in self._optimizers for variable in each.variables)]
-        return [variable.value for variable in by_path(weights).values()]
+        weights = [*self.model.weights, *self._optimizer_variables()]
+        return list(by_path((variable.path, variable.value) for variable in weights).values())
+
+    def _optimizer_variables(self) -> list[keras.Variable]:
+        return [variable for optimizer in self._optimizers for variable in optimizer.variables]
 
     def begin_epoch(self) -> None:
         """See `Step.begin_epoch`."""
