@@ -11,7 +11,7 @@ from jointdec.compare import main
 from jointdec.reporting import load_curves, load_runs
 from jointdec.reporting.curve_arrays import save_curves
 from jointdec.reporting.decoded import save_decoded
-from jointdec.tracking.mlflow_tracker import MlflowTracker
+from jointdec.tracking import open_tracker
 from jointdec.training.result import EpochResult
 
 HEADS = ("nodes", "edges", "node_accuracy", "edge_accuracy", "exact")
@@ -36,7 +36,7 @@ def epochs_of(gain, seed, diverged_at):
 
 def record_run(folder, config, gain, diverged_at=None, curves=True):
     folder.mkdir()
-    with MlflowTracker(config.tracking.uri, config, folder, []) as tracker:
+    with open_tracker(config, folder, []) as tracker:
         results = epochs_of(gain, config.seed, diverged_at)
         for result in results:
             tracker.log_epoch(result)

@@ -24,9 +24,8 @@ from hydra import compose, initialize_config_dir
 from jointdec.config import Config, conf_folder, parse
 from jointdec.reporting.curve_arrays import save_curves
 from jointdec.reporting.experiment import write_section
-from jointdec.tracking.mlflow_tracker import MlflowTracker
+from jointdec.tracking import TrialOf, open_tracker
 from jointdec.tracking.study_run import StudyRun, open_study_store
-from jointdec.tracking.tracker import TrialOf
 from jointdec.training.result import EpochResult
 
 HERE = Path(__file__).parent
@@ -74,7 +73,7 @@ def record_runs(count: int, uri: str, folder: Path) -> None:
         loss, seed = LOSSES[number % len(LOSSES)], number // len(LOSSES)
         config = configs[loss]
         config.seed = seed
-        with MlflowTracker(uri, config, folder, [], TrialOf(parent, number, {"loss": loss, "seed": seed})) as tracker:
+        with open_tracker(config, folder, [], TrialOf(parent, number, {"loss": loss, "seed": seed})) as tracker:
             results = epochs(np.random.default_rng([LOSSES.index(loss), seed]))
             for result in results:
                 tracker.log_epoch(result)

@@ -2,9 +2,9 @@
 
 import os
 
-from jointdec.tracking.tracker import Parent, Tracker, TrialOf, open_tracker
+from jointdec.tracking.tracker import Parent, Tracker, TrialOf, open_fit_tracker, open_tracker
 
-__all__ = ["Parent", "Tracker", "TrialOf", "open_tracker"]
+__all__ = ["Parent", "Tracker", "TrialOf", "open_fit_tracker", "open_tracker"]
 
 # MLflow reads these when it is imported
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # nothing leaves the machine unasked

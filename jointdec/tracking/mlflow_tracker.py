@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import logging
 import os
-import secrets
 import shlex
 import time
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import TracebackType
@@ -24,11 +25,10 @@ from mlflow.entities import Dataset as InputDataset
 from mlflow.entities import DatasetInput, InputTag, Metric, Param, RunTag
 from mlflow.utils.mlflow_tags import MLFLOW_DATASET_CONTEXT, MLFLOW_GIT_COMMIT, MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NOTE
 
-from jointdec.config import Config
-from jointdec.tracking.curves import epoch_metrics, plain_metrics, without_infinities
+from jointdec.tracking.curves import epoch_metrics, mlflow_name, plain_metrics, without_infinities
 from jointdec.tracking.environment import git_state
 from jointdec.tracking.identity import process_tags
-from jointdec.tracking.records import config_files, environment_files, flat, machine_files
+from jointdec.tracking.records import NewRun, environment_files, machine_files
 from jointdec.tracking.stale import mend_stale_runs
 from jointdec.tracking.store import open_store
 from jointdec.tracking.tracker import Tracker, TrialOf
@@ -50,23 +50,25 @@ STATUS = {
     "interrupted": "KILLED",
 }
 PARAMS_PER_CALL = 100  # MLflow's limit
+PARAM_LIMIT = 6000  # characters, MLflow's
+CUT = " … (cut at MLflow's 6,000 characters)"  # the artifacts under config/ have it whole
 SYSTEM_METRICS_SECONDS = "5"  # a dozen points in a run of a minute; MLflow's default of 10 gives five
-TRIAL_STEPS = 200  # points of each curve over the steps that a trial keeps in MLflow
+STEPS, TRIAL_STEPS = 2000, 200  # points of each curve over the steps that a run and a trial keep in MLflow
 DESCRIPTION_LIMIT = 8000  # characters in a tag
+DIGEST_LIMIT = 36  # characters of a data set's, MLflow's
 
 
 class MlflowTracker(Tracker):
     """See `Tracker`. The constructor asks the store, entering the block starts the run.
 
-    The run is active in MLflow, so ``mlflow.log_…`` of the user's own code reaches it.
+    The run is active in MLflow, so ``mlflow.log_…`` of the user's own code reaches it. MLflow gets STEPS points of each
+    curve over the steps; all of them are in the artifact curves.npz.
 
     Args:
         uri: an absolute tracking URI.
-        config: the checked configuration, recorded as parameters and as config/config.yaml.
-        folder: the run's output folder.
-        overrides: what the user typed.
+        run: what it begins with.
         trial: of a sweep, which trial this is. Its run has no system metrics, no list of packages (its parent has it),
-            and TRIAL_STEPS points of each curve over the steps; all steps are in the artifact curves.npz.
+            and TRIAL_STEPS points of each curve over the steps.
 
     Raises:
         UserError: the store cannot be used.
@@ -74,43 +76,41 @@ class MlflowTracker(Tracker):
 
     run_id: str
 
-    def __init__(
-        self, uri: str, config: Config, folder: Path, overrides: Sequence[str], trial: TrialOf | None = None
-    ) -> None:
+    def __init__(self, uri: str, run: NewRun, trial: TrialOf | None = None) -> None:
         quieten()
         if trial:
             self._client, self._experiment = MlflowClient(uri), trial.parent.experiment_id
         else:
-            self._client, self._experiment = open_store(uri, config.tracking.experiment)
+            self._client, self._experiment = open_store(uri, run.experiment)
             mend_stale_runs(self._client, self._experiment)
-        self._uri, self._config, self._trial = uri, config, trial
-        self._folder, self._overrides = folder, overrides
+        self._uri, self._run, self._trial = uri, run, trial
 
     def __enter__(self) -> Self:
         """Start the run; what is known by now is its first content."""
-        config, trial = self._config, self._trial
+        run, trial = self._run, self._trial
         git = None if trial else git_state(Path.cwd())
         self._environment_uri = os.environ.get("MLFLOW_TRACKING_URI")
         mlflow.set_tracking_uri(self._uri)
-        tags = {"jointdec.formulation": config.loss.name, "jointdec.folder": str(self._folder.absolute())}
-        tags |= process_tags() | ({MLFLOW_GIT_COMMIT: git.commit} if git else {})
+        tags = {**run.tags, **process_tags()} | ({MLFLOW_GIT_COMMIT: git.commit} if git else {})
         tags |= _trial_tags(trial) if trial else {}
-        run = mlflow.start_run(
-            experiment_id=self._experiment,
-            run_name=_trial_name(trial) if trial else _run_name(config),
-            tags=tags,
-            log_system_metrics=trial is None,
-            nested=True,  # below a sweep's run of the same process, if there is one
-        )
-        self.run_id = run.info.run_id
+        with _without_variable("MLFLOW_RUN_ID"):  # else that run would be taken up and written over
+            started = mlflow.start_run(
+                experiment_id=self._experiment,
+                run_name=run.name,
+                tags=tags,
+                log_system_metrics=trial is None,
+                nested=True,  # below a sweep's run of the same process, if there is one
+            )
+        self.run_id = started.info.run_id
         self.where = where_is(self._uri, self._experiment, self.run_id)
         self._ended = False
         self._infinities = 0
+        self._every: int | None = None
         self._latest = time.time()
         self._writer = MetricWriter(self._write_metrics)
         try:
-            log_params(self._client, self.run_id, flat(config))
-            self._log_files(config_files(config, self._overrides) | ({} if trial else environment_files(git)))
+            log_params(self._client, self.run_id, run.params)
+            self._log_files({**run.files, **({} if trial else environment_files(git))})
         except BaseException as error:
             self.__exit__(type(error), error, error.__traceback__)
             raise
@@ -139,11 +139,19 @@ class MlflowTracker(Tracker):
             rows.writerows((skipped.line, skipped.text, skipped.reason) for skipped in dataset.skipped)
             self._log_files({"data/skipped.csv": table.getvalue()})
 
+    def log_arrays(self, name: str, digest: str, shapes: Mapping[str, Sequence[int]]) -> None:
+        """See `Tracker.log_arrays`."""
+        profile = json.dumps({key: list(shape) for key, shape in shapes.items()})
+        described = InputDataset(name, digest[:DIGEST_LIMIT], source_type="local", source="memory", profile=profile)
+        self._client.log_inputs(self.run_id, [as_input(described)])
+        self.set_tags({"jointdec.data_digest": digest})
+
     def log_epoch(self, result: EpochResult) -> None:
         """See `Tracker.log_epoch`."""
         now = time.time()
-        every = self._total_steps(result) // TRIAL_STEPS if self._trial else 1
-        self._put(epoch_metrics(result, ended=now, not_before=self._latest, every=max(every, 1)))
+        if self._every is None:
+            self._every = -(-self._run.total_steps(result) // (TRIAL_STEPS if self._trial else STEPS))
+        self._put(epoch_metrics(result, ended=now, not_before=self._latest, every=self._every))
         self._latest = now
 
     def log_metrics(self, metrics: Mapping[str, float], step: int = 0) -> None:
@@ -195,9 +203,6 @@ class MlflowTracker(Tracker):
             except Exception as second:
                 error.add_note(f"Besides, MLflow run {self.run_id}: {hide_credentials(str(second))}")
 
-    def _total_steps(self, result: EpochResult) -> int:
-        return len(result.steps["loss"]) * self._config.training.epochs
-
     def _put(self, metrics: list[Metric]) -> None:
         kept = without_infinities(metrics)
         self._writer.put(kept)
@@ -232,7 +237,12 @@ def dataset_input(dataset: Dataset) -> DatasetInput:
         name=dataset.name,
         digest=dataset.digest,
     )
-    return DatasetInput(InputDataset(**described.to_dict()), [InputTag(MLFLOW_DATASET_CONTEXT, "training")])
+    return as_input(InputDataset(**described.to_dict()))
+
+
+def as_input(described: InputDataset) -> DatasetInput:
+    """A data set as what a run trains on."""
+    return DatasetInput(described, [InputTag(MLFLOW_DATASET_CONTEXT, "training")])
 
 
 def log_texts(client: MlflowClient, run_id: str, files: Mapping[str, str]) -> None:
@@ -246,24 +256,30 @@ def log_texts(client: MlflowClient, run_id: str, files: Mapping[str, str]) -> No
 
 
 def log_params(client: MlflowClient, run_id: str, values: Mapping[str, str]) -> None:
-    """Record parameters; the same values again change nothing."""
-    params = [Param(key, value) for key, value in values.items()]
+    """Record parameters, cut where they are too long for MLflow; the same values again change nothing."""
+    params = [Param(mlflow_name(key), _cut(value)) for key, value in values.items()]
     for first in range(0, len(params), PARAMS_PER_CALL):
         client.log_batch(run_id, params=params[first : first + PARAMS_PER_CALL])
+
+
+def _cut(value: str) -> str:
+    return value if len(value) <= PARAM_LIMIT else value[: PARAM_LIMIT - len(CUT)] + CUT
+
+
+@contextmanager
+def _without_variable(name: str) -> Iterator[None]:
+    """The environment without a variable, for as long as it takes."""
+    value = os.environ.pop(name, None)
+    try:
+        yield
+    finally:
+        if value is not None:
+            os.environ[name] = value
 
 
 def _trial_tags(trial: TrialOf) -> dict[str, str]:
     parent = trial.parent
     return {MLFLOW_PARENT_RUN_ID: parent.run_id, "jointdec.sweep": parent.study, "jointdec.trial": str(trial.number)}
-
-
-def _trial_name(trial: TrialOf) -> str:
-    """The values rounded: the parameters have them in full."""
-    chosen = (
-        f"{key.rpartition('.')[2]}={f'{value:.4g}' if isinstance(value, float) else value}"
-        for key, value in trial.point.items()
-    )
-    return f"trial {trial.number} {' '.join(chosen)}"
 
 
 def quieten() -> None:
@@ -272,11 +288,6 @@ def quieten() -> None:
         logging.getLogger("mlflow").setLevel(logging.WARNING)
     os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
     os.environ.setdefault("MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL", SYSTEM_METRICS_SECONDS)
-
-
-def _run_name(config: Config) -> str:
-    """What tells runs apart first, since MLflow's list cuts long names; hexadecimals keep repetitions apart."""
-    return f"{config.loss.name} seed={config.seed} {config.model.name} {config.data.name} {secrets.token_hex(2)}"
 
 
 def where_is(uri: str, experiment: str, run_id: str) -> str:

@@ -55,7 +55,9 @@ class Recorded:
         """
         file = self.artifacts / "config/config.yaml"
         if not file.is_file():
-            raise UserError(f"Run {self.run_id} has no artifact config/config.yaml, so it is not a run of jointdec's.")
+            raise UserError(
+                f"Run {self.run_id} has no artifact config/config.yaml, so no command of jointdec's made it."
+            )
         return file.read_text(encoding="utf-8")
 
     def differences(self, accelerators: Sequence[str]) -> list[str]:

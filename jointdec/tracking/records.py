@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import MISSING, asdict, fields
-from typing import Any
+import secrets
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import MISSING, asdict, dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from omegaconf import OmegaConf
 
@@ -13,18 +15,75 @@ from jointdec.config import GROUPS, Config
 from jointdec.tracking.environment import GitState, device, packages
 from jointdec.tracking.uri import hide_credentials
 
+if TYPE_CHECKING:
+    from jointdec.tracking.tracker import TrialOf
+    from jointdec.training.result import EpochResult
+
 ADDED = {  # keys that came later: what records that lack them stand for
     f"{group}.{field.name}": field.default
     for group, schema in GROUPS.items()
     for field in fields(schema)
     if field.default is not MISSING and field.default is not None
 }
-PARAM_LIMIT = 6000  # characters, MLflow's; config/config.yaml has the whole value
+
+
+@dataclass(frozen=True)
+class NewRun:
+    """What is known of a run before it begins.
+
+    Attributes:
+        experiment: the name of MLflow's experiment.
+        name: the run's.
+        tags: besides those of the process and the code.
+        params: its settings.
+        files: path in the record -> text.
+        total_steps: how many steps it will have, once its first epoch is known.
+    """
+
+    experiment: str
+    name: str
+    tags: Mapping[str, str]
+    params: Mapping[str, str]
+    files: Mapping[str, str]
+    total_steps: Callable[[EpochResult], int]
+
+
+def run_of_config(config: Config, folder: Path, overrides: Sequence[str], trial: TrialOf | None) -> NewRun:
+    """A run of the commands: the checked configuration, the run's output folder, and what the user typed.
+
+    Args:
+        config: recorded as parameters and as config/config.yaml.
+        folder: recorded as a tag.
+        overrides: recorded as config/overrides.yaml.
+        trial: of a sweep, which trial this is: the run is named after its point.
+    """
+    return NewRun(
+        experiment=config.tracking.experiment,
+        name=_trial_name(trial) if trial else _run_name(config),
+        tags={"jointdec.formulation": config.loss.name, "jointdec.folder": str(folder.absolute())},
+        params=flat(config),
+        files=config_files(config, overrides),
+        total_steps=lambda first: config.training.epochs * len(first.steps["loss"]),
+    )
+
+
+def _run_name(config: Config) -> str:
+    """What tells runs apart first, since MLflow's list cuts long names; hexadecimals keep repetitions apart."""
+    return f"{config.loss.name} seed={config.seed} {config.model.name} {config.data.name} {secrets.token_hex(2)}"
+
+
+def _trial_name(trial: TrialOf) -> str:
+    """The values rounded: the parameters have them in full."""
+    chosen = (
+        f"{key.rpartition('.')[2]}={f'{value:.4g}' if isinstance(value, float) else value}"
+        for key, value in trial.point.items()
+    )
+    return f"trial {trial.number} {' '.join(chosen)}"
 
 
 def flat(config: Config) -> dict[str, str]:
     """The configuration as MLflow parameters: dotted keys, values as one would type them as overrides."""
-    return {key: spelling(value)[:PARAM_LIMIT] for key, value in leaves("", _public(config))}
+    return {key: spelling(value) for key, value in leaves("", _public(config))}
 
 
 def with_added(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
+import secrets
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, NamedTuple, Self
 
-from jointdec.config import Config
+from jointdec.config import Config, did_you_mean
+from jointdec.errors import UserError
 from jointdec.training.result import EpochResult
 
 if TYPE_CHECKING:
@@ -38,6 +41,10 @@ class Tracker(ABC):
     @abstractmethod
     def log_dataset(self, dataset: Dataset) -> None:
         """Record the data set's name, digest and shapes, and the records it skipped."""
+
+    @abstractmethod
+    def log_arrays(self, name: str, digest: str, shapes: Mapping[str, Sequence[int]]) -> None:
+        """Record arrays that a user handed over: a name, a digest of their numbers, and the shape of each."""
 
     @abstractmethod
     def log_epoch(self, result: EpochResult) -> None:
@@ -90,6 +97,9 @@ class Untracked(Tracker):
         """Do nothing."""
 
     def log_dataset(self, dataset: Dataset) -> None:
+        """Do nothing."""
+
+    def log_arrays(self, name: str, digest: str, shapes: Mapping[str, Sequence[int]]) -> None:
         """Do nothing."""
 
     def log_epoch(self, result: EpochResult) -> None:
@@ -165,7 +175,55 @@ def open_tracker(config: Config, folder: Path, overrides: Sequence[str], trial: 
         return Untracked()
     from jointdec.tracking.uri import resolve_uri
 
-    uri = resolve_uri(config.tracking.uri)  # a misspelt URI is refused before MLflow's two seconds of import
+    uri = resolve_uri(config.tracking.uri)  # a misspelt one is refused before MLflow's 2 s of import
     from jointdec.tracking.mlflow_tracker import MlflowTracker
+    from jointdec.tracking.records import run_of_config
 
-    return MlflowTracker(uri, config, folder, overrides, trial)
+    return MlflowTracker(uri, run_of_config(config, folder, overrides, trial), trial)
+
+
+def open_fit_tracker(  # noqa: PLR0913, PLR0917 (all that is known of a run of the user's own model)
+    tracking: str,
+    experiment: str,
+    name: str | None,
+    tags: Mapping[str, str],
+    params: Mapping[str, str],
+    folder: Path | None,
+    total_steps: int,
+) -> Tracker:
+    """Find the place of the record of a compiled Keras model's training; the ``with`` block then starts it.
+
+    Args:
+        tracking: ``mlflow`` (MLFLOW_TRACKING_URI, else mlflow.db in the working folder), ``none``, or a tracking URI.
+        experiment: the name of MLflow's experiment.
+        name: the run's; None for one made of the model's name.
+        tags: the user's and the caller's.
+        params: what `jointdec.reporting.fit_record.params_of` found, recorded as parameters and as config/params.json.
+        folder: the run's output folder, if there is one.
+        total_steps: how many steps the training will have.
+
+    Raises:
+        UserError: the tracking store does not exist, does not answer, or cannot be written.
+    """
+    if tracking == "none":
+        return Untracked()
+    from jointdec.tracking.uri import resolve_uri
+
+    if tracking != "mlflow" and ":" not in tracking:
+        raise UserError(
+            f"tracking is {tracking!r}{did_you_mean(tracking, ['mlflow', 'none'])}, but must be 'mlflow', 'none' or a "
+            "tracking URI such as 'sqlite:////absolute/path/mlflow.db' or 'http://host:5000'."
+        )
+    uri = resolve_uri(None if tracking == "mlflow" else tracking, "tracking")
+    from jointdec.tracking.mlflow_tracker import MlflowTracker
+    from jointdec.tracking.records import NewRun
+
+    run = NewRun(
+        experiment=experiment,
+        name=name or f"{params.get('model.name', 'fit')} {secrets.token_hex(2)}",
+        tags={**tags, **({"jointdec.folder": str(folder.absolute())} if folder else {})},
+        params=params,
+        files={"config/params.json": json.dumps(dict(params), indent=2)},
+        total_steps=lambda _: total_steps,
+    )
+    return MlflowTracker(uri, run)

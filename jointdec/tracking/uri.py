@@ -13,14 +13,18 @@ SERVERS = ("http", "https")
 DATABASES = ("postgresql", "mysql", "mssql")
 
 
-def resolve_uri(configured: str | None) -> str:
-    """The absolute tracking URI: ``tracking.uri``, else MLFLOW_TRACKING_URI, else mlflow.db in this folder.
+def resolve_uri(configured: str | None, key: str = "tracking.uri") -> str:
+    """The absolute tracking URI: what is configured, else MLFLOW_TRACKING_URI, else mlflow.db in this folder.
+
+    Args:
+        configured: by the user.
+        key: where, for the sentence that refuses it.
 
     Raises:
         UserError: a file store, which MLflow gave up in 3.17, or a scheme it does not know.
     """
     uri = configured or os.environ.get("MLFLOW_TRACKING_URI") or "sqlite:///mlflow.db"
-    origin = "tracking.uri" if configured or "MLFLOW_TRACKING_URI" not in os.environ else "MLFLOW_TRACKING_URI"
+    origin = key if configured or "MLFLOW_TRACKING_URI" not in os.environ else "MLFLOW_TRACKING_URI"
     scheme, separator, rest = uri.partition("://")
     if scheme_of(uri) == "sqlite":
         return _absolute_sqlite(origin, uri)

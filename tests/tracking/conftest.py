@@ -49,8 +49,9 @@ def make_epoch():
     def make(epoch=0, steps=3, first_step=0, seconds=0.6):
         values = {
             name: first_step + np.arange(steps) + offset
-            for name, offset in (("loss", 0.0), ("nodes", 0.25), ("edges", 0.5), ("grad_norm", 0.75))
+            for name, offset in (("loss", 0.0), ("nodes", 0.25), ("edges", 0.5))
         }
+        measured = first_step + np.arange(0, steps, 2)
         return EpochResult(
             epoch=epoch,
             first_step=first_step,
@@ -65,6 +66,8 @@ def make_epoch():
                 "exact": 0.25,
             },
             seconds=seconds,
+            norm_steps=measured,
+            norms={"grad_norm": measured + 0.75, "nodes_1": measured + 1.0},
         )
 
     return make
@@ -95,7 +98,7 @@ from pathlib import Path
 import numpy as np
 from jointdec.config import *
 from jointdec.tracking import open_tracker
-from jointdec.training.result import STEP_METRICS, EpochResult
+from jointdec.training.result import EpochResult
 
 config = Config(
     data=GaussianConfig("gaussian", 12),
@@ -109,7 +112,7 @@ config = Config(
 with open_tracker(config, Path("out"), []) as tracker:
     print(tracker.run_id, flush=True)
     tracker.log_devices([])
-    tracker.log_epoch(EpochResult(0, 0, {name: np.ones(500) for name in STEP_METRICS}, {}, {}, 1.0))
+    tracker.log_epoch(EpochResult(0, 0, {"loss": np.ones(500)}, {}, {}, 1.0))
     tracker.finish("finished")
 """
     )

@@ -1,8 +1,16 @@
 import math
+from dataclasses import replace
 
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
 from mlflow.entities import Metric
 
-from jointdec.tracking.curves import epoch_metrics, plain_metrics, without_infinities
+from jointdec.tracking.curves import epoch_metrics, mlflow_name, plain_metrics, thinned, without_infinities
+
+
+def steps_of(metrics, key):
+    return [metric.step for metric in metrics if metric.key == key]
 
 
 def test_an_epoch_gives_exactly_the_published_names(make_epoch):
@@ -20,6 +28,45 @@ def test_step_metrics_lie_over_the_global_step_and_the_others_over_the_epoch(mak
     loss = [(metric.step, metric.value) for metric in metrics if metric.key == "step/loss"]
     assert loss == [(12, 12.0), (13, 13.0), (14, 14.0)]
     assert {metric.step for metric in metrics if not metric.key.startswith("step/")} == {4}
+
+
+def test_the_gradient_s_norm_lies_at_the_steps_in_which_it_was_measured_and_layers_are_left_out(make_epoch):
+    metrics = epoch_metrics(make_epoch(epoch=1, steps=5, first_step=5, seconds=0.5), ended=10.0, not_before=0.0)
+    norms = [(metric.step, metric.value) for metric in metrics if metric.key == "step/grad_norm"]
+    assert norms == [(5, 5.75), (7, 7.75), (9, 9.75)]
+    times = {metric.step: metric.timestamp for metric in metrics if metric.key == "step/loss"}
+    assert all(metric.timestamp == times[metric.step] for metric in metrics if metric.key == "step/grad_norm")
+    assert not any("nodes_1" in metric.key for metric in metrics)
+
+
+def test_thinned_curves_hold_every_nth_step_of_the_run_whatever_the_length_of_an_epoch(make_epoch):
+    epochs = [make_epoch(epoch=epoch, steps=7, first_step=7 * epoch) for epoch in range(4)]
+    metrics = [metric for epoch in epochs for metric in epoch_metrics(epoch, ended=10.0, not_before=0.0, every=5)]
+    assert steps_of(metrics, "step/loss") == [0, 5, 10, 15, 20, 25]
+    assert steps_of(metrics, "val/loss") == [0, 1, 2, 3]
+
+
+@given(apart=st.integers(1, 50), every=st.integers(1, 50), count=st.integers(1, 300))
+def test_a_thinned_curve_has_one_point_in_each_stretch_in_which_it_has_any(apart, every, count):
+    at = apart * np.arange(count)
+    kept = at[thinned(at, apart, every)]
+    assert (kept // every).tolist() == sorted(set((at // every).tolist()))
+
+
+def test_a_step_that_diverged_or_was_skipped_is_never_thinned_out(make_epoch):
+    cut_short = replace(make_epoch(steps=9), diverged_at=8, skipped=(3,))
+    metrics = epoch_metrics(cut_short, ended=10.0, not_before=0.0, every=5)
+    assert steps_of(metrics, "step/loss") == [0, 3, 5, 8]
+    assert steps_of(metrics, "step/grad_norm") == [0, 6, 8]
+    went_on = replace(make_epoch(steps=9), diverged_at=2)
+    assert steps_of(epoch_metrics(went_on, ended=10.0, not_before=0.0, every=5), "step/loss") == [0, 2, 5, 8]
+
+
+def test_a_name_that_mlflow_refuses_is_made_one_that_it_takes(make_epoch):
+    result = replace(make_epoch(), val={"<lambda>": 1.0})
+    assert steps_of(epoch_metrics(result, ended=10.0, not_before=0.0), "val/_lambda_") == [0]
+    assert mlflow_name("val/kind_accuracy") == "val/kind_accuracy"
+    assert len(mlflow_name("x" * 300)) == 250
 
 
 def test_ms_per_step_is_wall_time_over_steps(make_epoch):

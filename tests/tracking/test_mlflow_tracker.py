@@ -1,3 +1,4 @@
+import json
 import math
 import os
 import subprocess
@@ -12,7 +13,8 @@ import pytest
 from mlflow import MlflowClient
 from omegaconf import OmegaConf
 
-from jointdec.tracking import open_tracker
+from jointdec.errors import UserError
+from jointdec.tracking import open_fit_tracker, open_tracker
 
 
 @pytest.fixture
@@ -70,6 +72,28 @@ def test_curves_are_complete_once_the_run_is_finished(open_here, client, make_ep
     assert history(client, tracker.run_id, "test/loss") == [(3, 4.0)]
     stamps = [metric.timestamp for metric in client.get_metric_history(tracker.run_id, "step/loss")]
     assert stamps == sorted(stamps)
+
+
+def test_a_long_run_keeps_two_thousand_points_of_each_curve(open_here, client, make_epoch):
+    with open_here() as tracker:  # of two epochs
+        for epoch in range(2):
+            tracker.log_epoch(make_epoch(epoch=epoch, steps=3500, first_step=3500 * epoch))
+        tracker.finish("finished")
+    kept = list(range(0, 7000, 4))
+    assert [step for step, _ in history(client, tracker.run_id, "step/loss")] == kept
+    assert [step for step, _ in history(client, tracker.run_id, "step/grad_norm")] == kept
+
+
+def test_a_parameter_too_long_for_mlflow_is_cut_and_says_so(make_config, client, tmp_path):
+    config = make_config()
+    config.model.tower = [128] * 2000
+    with open_tracker(config, tmp_path, []) as tracker:
+        pass
+    text = client.get_run(tracker.run_id).data.params["model.tower"]
+    assert len(text) == 6000
+    assert text.endswith("(cut at MLflow's 6,000 characters)")
+    recorded = OmegaConf.create(text_of(client, tracker.run_id, "config/config.yaml"))
+    assert recorded.model.tower == config.model.tower
 
 
 def test_nan_is_recorded_as_nan_and_infinities_only_counted(open_here, client, make_epoch):
@@ -175,10 +199,10 @@ def test_an_exception_makes_the_run_failed_and_leaves_its_traceback_without_pass
 def test_an_interrupt_makes_the_run_killed_and_keeps_its_curves(open_here, client, make_epoch):
     tracker = open_here()
     with pytest.raises(KeyboardInterrupt):
-        raise_inside(tracker, KeyboardInterrupt(), after=lambda: tracker.log_epoch(make_epoch(steps=1500)))
+        raise_inside(tracker, KeyboardInterrupt(), after=lambda: tracker.log_epoch(make_epoch(steps=900)))
     run = client.get_run(tracker.run_id)
     assert (run.info.status, run.data.tags["jointdec.outcome"]) == ("KILLED", "interrupted")
-    assert len(history(client, tracker.run_id, "step/loss")) == 1500
+    assert len(history(client, tracker.run_id, "step/loss")) == 900
 
 
 def test_leaving_after_finish_changes_nothing_whatever_passes_through(open_here, client):
@@ -191,7 +215,7 @@ def test_leaving_after_finish_changes_nothing_whatever_passes_through(open_here,
 
 def test_a_store_that_refuses_metrics_fails_the_run_instead_of_losing_them(open_here, client, make_epoch):
     epoch = make_epoch()
-    unwritable = replace(epoch, train={"a name: with ? signs ! that MLflow refuses": 1.0})
+    unwritable = replace(epoch, train={"a//name that is no path": 1.0})
 
     def train():
         with tracker:
@@ -199,7 +223,7 @@ def test_a_store_that_refuses_metrics_fails_the_run_instead_of_losing_them(open_
             tracker.finish("finished")
 
     tracker = open_here()
-    with pytest.raises(mlflow.exceptions.MlflowException, match="refuses"):
+    with pytest.raises(mlflow.exceptions.MlflowException, match="a//name"):
         train()
     run = client.get_run(tracker.run_id)
     assert (run.info.status, run.data.tags["jointdec.outcome"]) == ("FAILED", "failed")
@@ -216,6 +240,16 @@ def test_a_run_inside_another_one_of_this_process_becomes_its_child(open_here, c
         pass
     assert "MLFLOW_TRACKING_URI" not in os.environ
     assert client.get_run(child.run_id).data.tags["mlflow.parentRunId"] == parent.run_id
+
+
+def test_a_run_is_a_new_one_though_mlflow_s_variable_names_another(open_here, client, monkeypatch):
+    with open_here() as another:
+        pass
+    monkeypatch.setenv("MLFLOW_RUN_ID", another.run_id)
+    with open_here() as tracker:
+        assert os.environ["MLFLOW_RUN_ID"] == another.run_id
+    assert tracker.run_id != another.run_id
+    assert client.get_run(another.run_id).data.tags["jointdec.outcome"] == "finished"
 
 
 @pytest.mark.parametrize("before", [None, "http://elsewhere:5000"])
@@ -241,6 +275,69 @@ def test_where_names_the_command_that_shows_the_run(open_here, store_uri):
     with open_here() as tracker:
         assert tracker.run_id in tracker.where
         assert f"mlflow ui --backend-store-uri {store_uri}" in tracker.where
+
+
+@pytest.fixture
+def open_fit(store_uri, tmp_path, monkeypatch, request):
+    """Opens the tracker of a user's own training in the session's store."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+
+    def open_it(tracking=store_uri, name=None, params=None, folder=None, total_steps=6):
+        tags = {"team": "chemistry"}
+        return open_fit_tracker(tracking, request.node.name, name, tags, params or {}, folder, total_steps)
+
+    return open_it
+
+
+def test_a_user_s_own_training_is_recorded_without_a_configuration(open_fit, client, make_epoch, tmp_path):
+    params = {"model.name": "house", "loss.<lambda>": "mse", "optimizer.learning_rate": "0.1", "long": "x" * 7000}
+    with open_fit(params=params, folder=tmp_path / "out") as tracker:
+        tracker.log_devices([])
+        tracker.log_arrays("arrays", "c0ffee" * 10, {"x": (100, 3), "y/price": (100,)})
+        tracker.log_epoch(make_epoch())
+        tracker.finish("finished")
+    run = client.get_run(tracker.run_id)
+    assert run.info.run_name.startswith("house ")
+    assert run.data.params["optimizer.learning_rate"] == "0.1"
+    assert run.data.params["loss._lambda_"] == "mse"
+    assert len(run.data.params["long"]) == 6000
+    assert json.loads(text_of(client, tracker.run_id, "config/params.json")) == params
+    tags = {"team": "chemistry", "jointdec.folder": str(tmp_path / "out"), "jointdec.outcome": "finished"}
+    assert tags.items() <= run.data.tags.items()
+    assert run.data.tags["jointdec.data_digest"] == "c0ffee" * 10
+    (used,) = run.inputs.dataset_inputs
+    assert (used.dataset.name, used.dataset.digest) == ("arrays", ("c0ffee" * 10)[:36])
+    assert json.loads(used.dataset.profile) == {"x": [100, 3], "y/price": [100]}
+    assert [step for step, _ in history(client, tracker.run_id, "step/loss")] == [0, 1, 2]
+
+
+def test_a_user_s_own_training_may_have_a_name_and_is_thinned_by_its_own_length(open_fit, client, make_epoch):
+    with open_fit(name="my first", total_steps=6000) as tracker:
+        tracker.log_epoch(make_epoch(steps=9))
+        tracker.finish("finished")
+    assert client.get_run(tracker.run_id).info.run_name == "my first"
+    assert [step for step, _ in history(client, tracker.run_id, "step/loss")] == [0, 3, 6]
+
+
+def test_a_user_s_own_training_goes_where_mlflow_s_variable_says(open_fit, client, store_uri, monkeypatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", store_uri)
+    with open_fit("mlflow") as tracker:
+        pass
+    assert client.get_run(tracker.run_id).info.status == "FINISHED"
+
+
+def test_a_user_s_own_training_can_be_recorded_nowhere(open_fit):
+    with open_fit("none") as tracker:
+        tracker.log_arrays("arrays", "c0ffee", {})
+        assert tracker.run_id is None
+
+
+def test_a_place_that_is_none_is_refused_in_the_words_of_the_caller(open_fit):
+    with pytest.raises(UserError, match="did you mean"):
+        open_fit("mlfow")
+    with pytest.raises(UserError, match=r"^tracking is 'htp://host'"):
+        open_fit("htp://host")
 
 
 @pytest.mark.slow

@@ -150,5 +150,5 @@ def test_a_run_of_other_code_has_no_configuration(store_uri, tmp_path):
 
     client, experiment = open_store(store_uri, "other code")
     run = client.create_run(experiment)
-    with pytest.raises(UserError, match="it is not a run of jointdec's"):
+    with pytest.raises(UserError, match="no command of jointdec's made it"):
         _ = read_run(store_uri, run.info.run_id, tmp_path).config_text

@@ -19,14 +19,6 @@ def test_parameters_are_dotted_and_spelt_as_overrides(make_config):
     assert {key: values[key] for key in expected} == expected
 
 
-def test_a_value_beyond_mlflow_s_limit_is_cut_in_the_parameter_and_whole_in_the_file(make_config):
-    config = make_config()
-    config.model.tower = [128] * 2000
-    assert len(flat(config)["model.tower"]) == 6000
-    recorded = OmegaConf.create(config_files(config, [])["config/config.yaml"])
-    assert recorded.model.tower == config.model.tower
-
-
 def test_no_file_and_no_parameter_holds_the_store_s_password(make_config):
     config = make_config(uri="http://ana:hunter22@host:5000")
     files = config_files(config, [f"tracking.uri={config.tracking.uri}"])
