@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import keras
@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from jointdec.training.feed import Feed
 from jointdec.training.program import Chunk
+from jointdec.training.step import Batch
 
 Tensor = Any  # TensorFlow has no types
 
@@ -20,32 +21,32 @@ class HeldOut:
     Args:
         model: compiled and built.
         feed: where the batches come from.
-        jit: compile with XLA.
+        prepare: what becomes of a batch before the model sees it.
     """
 
-    def __init__(self, model: keras.Model, feed: Feed, jit: bool) -> None:
-        self._model, self._feed, self._jit = model, feed, jit
-        self._programs: dict[int, Any] = {}
-        self._sizes: dict[int, int] = {}
+    def __init__(self, model: keras.Model, feed: Feed, prepare: Callable[[Batch], Batch] = lambda batch: batch) -> None:
+        self._model, self._feed, self._prepare = model, feed, prepare
+        self._programs: dict[tuple[int, bool], Any] = {}
 
-    def __call__(self) -> dict[str, float]:
-        """What Keras's ``evaluate`` returns as a dict."""
+    def __call__(self, jit: bool) -> dict[str, float]:
+        """What Keras's ``evaluate`` returns as a dict; compiled with XLA or not."""
         self._model.reset_metrics()
         batches, capacity = self._feed.batches, self._feed.capacity
         logs: Mapping[str, Any] = {}
         for first in range(0, batches.full, capacity):
             steps = min(capacity, batches.full - first)
-            logs = self._run(self._feed.chunk(0, first // capacity), batches.size, steps)
+            logs = self._run(self._feed.chunk(0, first // capacity), batches.size, steps, jit)
         if batches.rest:
-            logs = self._run(self._feed.last(0), batches.rest, 1)
+            logs = self._run(self._feed.last(0), batches.rest, 1, jit)
         metrics = self._model.get_metrics_result()
         found = metrics if set(metrics) == set(logs) else logs  # as Keras: a test_step of the user's logs what it likes
         return {name: float(value) for name, value in found.items()}
 
-    def _run(self, chunk: Chunk, size: int, steps: int) -> Mapping[str, Any]:
-        if size not in self._programs:
-            self._programs[size] = tf.function(self._loop_of(chunk, size), jit_compile=self._jit, autograph=False)
-        logs: Mapping[str, Any] = self._programs[size](chunk.data, chunk.rows, tf.constant(steps))
+    def _run(self, chunk: Chunk, size: int, steps: int, jit: bool) -> Mapping[str, Any]:
+        if (size, jit) not in self._programs:
+            loop = tf.function(self._loop_of(chunk, size), jit_compile=jit, autograph=False)
+            self._programs[size, jit] = loop
+        logs: Mapping[str, Any] = self._programs[size, jit](chunk.data, chunk.rows, tf.constant(steps))
         return logs
 
     def _loop_of(self, chunk: Chunk, size: int) -> Any:  # noqa: ANN401 (a function of tensors)
@@ -53,7 +54,7 @@ class HeldOut:
         flat = tf.nest.flatten(specs)
 
         def test(*tensors: Tensor) -> Any:  # noqa: ANN401 (a dict of tensors)
-            return self._model.test_step(tf.nest.pack_sequence_as(specs, tensors))
+            return self._model.test_step(self._prepare(tf.nest.pack_sequence_as(specs, tensors)))
 
         traced = tf.function(test, autograph=False).get_concrete_function(*flat)
 

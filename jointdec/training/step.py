@@ -64,12 +64,16 @@ class KerasStep:
     Args:
         model: compiled and built.
         prepare: what becomes of a batch before the model sees it, e.g. indices made one-hot.
+
+    Attributes:
+        logs: names of what ``train_step`` returns.
     """
 
     def __init__(self, model: keras.Model, prepare: Callable[[Batch], Batch] = lambda batch: batch) -> None:
         self.model, self._prepare = model, prepare
         self.dtype = tf.float64 if keras.config.floatx() == "float64" else tf.float32
         self.columns: tuple[str, ...] = ()
+        self.logs: tuple[str, ...] = ()
         self.layers: tuple[str, ...] = ()
         self._optimizers = [value for value in vars(model).values() if isinstance(value, keras.optimizers.Optimizer)]
         self._touched: list[tf.Variable] = []
@@ -121,6 +125,7 @@ class KerasStep:
         scale = None if scale is None else tf.identity(scale)
         with self._watched() as applied:
             logs = self.model.train_step(self._prepare(batch))
+        self.logs = tuple(logs)
         values = self._values(logs)
         row = tf.stack([tf.cast(tf.reshape(value, ()), self.dtype) for value in values.values()])
         for variable, value in zip(sums, before, strict=True):
@@ -143,12 +148,7 @@ class KerasStep:
         for metric in self.model.metrics:
             if isinstance(metric, CompileMetrics):
                 running |= set(metric.result())
-        outputs = set(getattr(self.model, "output_names", ()) or ())
-        values = {}
-        for name, value in logs.items():
-            if name not in running:
-                head = name.removesuffix("_loss")
-                values[head if head in outputs and len(outputs) > 1 else name] = value
+        values = {head_name(self.model, name): value for name, value in logs.items() if name not in running}
         return {"loss": values.pop("loss"), **values} if "loss" in values else values
 
     @contextmanager
@@ -182,6 +182,13 @@ class KerasStep:
             return tf.where(tf.math.is_finite(norms[0]), norms / tf.cast(scale, self.dtype), tf.zeros_like(norms))
 
         return tf.cond(wanted, taken, lambda: tf.zeros(1 + len(layers), self.dtype))
+
+
+def head_name(model: keras.Model, log: str) -> str:
+    """What a log of Keras's is called here: ``price`` instead of ``price_loss``, if that is one of several outputs."""
+    outputs = getattr(model, "output_names", None) or ()
+    head = log.removesuffix("_loss")
+    return head if len(outputs) > 1 and head in outputs else log
 
 
 @contextmanager
