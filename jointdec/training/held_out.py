@@ -50,7 +50,7 @@ class HeldOut:
         return logs
 
     def _loop_of(self, chunk: Chunk, size: int) -> Any:  # noqa: ANN401 (a function of tensors)
-        specs = tf.nest.map_structure(lambda a: tf.TensorSpec((size, *a.shape[1:]), a.dtype), chunk.data)
+        specs = tf.nest.map_structure(lambda a: tf.TensorSpec((None, *a.shape[1:]), a.dtype), chunk.data)
         flat = tf.nest.flatten(specs)
 
         def test(*tensors: Tensor) -> Any:  # noqa: ANN401 (a dict of tensors)

@@ -50,6 +50,12 @@ class Examples:
         """Bytes of all arrays as ``rows`` gives them."""
         return sum(leaf.size * keras_dtype(leaf.dtype).itemsize for leaf in self._leaves())
 
+    def tree(self) -> tuple[Any, ...]:
+        """What Keras hands to ``train_step``: (x,), (x, y) or (x, y, sample_weight)."""
+        if self.sample_weight is not None:
+            return self.x, self.y, self.sample_weight
+        return (self.x,) if self.y is None else (self.x, self.y)
+
     def rows(self, indices: npt.NDArray[np.integer[Any]] | slice) -> Examples:
         """These examples in this order, in memory (a slice of arrays in memory is a view of them)."""
         return self._each(lambda array: cast(array[indices]))

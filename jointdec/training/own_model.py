@@ -51,17 +51,17 @@ class OwnModelLoop(CompiledLoop):
 
     Attributes:
         logs: of the last epoch, by Keras's names; those of the validation begin with ``val_``.
+        around_test: called before each validation, and with its metrics after it.
     """
 
     def __init__(  # noqa: PLR0913 (all that makes a training)
         self, model: keras.Model, train: Source, val: Source | None, *, policy: Policy, jit: Jit, steps: int
     ) -> None:
         self._model, self.logs = model, dict[str, float]()
+        self.around_test: tuple[Callable[..., None], Callable[..., None]] = (lambda: None, lambda logs: None)
         self._keras_step = KerasStep(model, train.pack)
         self._held_out = HeldOut(model, val.feed, val.pack) if val else None
-        super().__init__(
-            self._keras_step, train.feed, policy, jit=jit, evaluate=self._end_epoch, val=self, steps=steps
-        )
+        super().__init__(self._keras_step, train.feed, policy, jit=jit, evaluate=self._end_epoch, val=self, steps=steps)
 
     def log_training(self, last: Mapping[str, float]) -> None:
         """Where a ``train_step`` of the user's logs other things than the model's metrics: those of its last step."""
@@ -71,7 +71,12 @@ class OwnModelLoop(CompiledLoop):
 
     def _end_epoch(self, _: Any) -> dict[str, float]:  # noqa: ANN401 (there is only one thing to evaluate)
         self.logs = {name: float(value) for name, value in self._model.get_metrics_result().items()}
-        found = self._held_out(self.jit) if self._held_out else {}
+        found = dict[str, float]()
+        if self._held_out:
+            begin, end = self.around_test
+            begin()
+            found = self._held_out(self.jit)
+            end(found)
         self.logs |= {f"val_{name}": value for name, value in found.items()}
         return found
 

@@ -59,7 +59,8 @@ class Program:
     ) -> None:
         self._step, self._batch_size, self._checked = step, batch_size, checked
         self.capacity = int(chunk.rows.shape[0]) // batch_size
-        specs = tf.nest.map_structure(lambda a: tf.TensorSpec((batch_size, *a.shape[1:]), a.dtype), chunk.data)
+        # as in Keras's fit, whose losses by output are means over batches where a batch's size is not known
+        specs = tf.nest.map_structure(lambda a: tf.TensorSpec((None, *a.shape[1:]), a.dtype), chunk.data)
         self._take = step.trace(specs)
         self._run = tf.function(self._loop, jit_compile=jit, autograph=False)
 

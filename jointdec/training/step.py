@@ -1,7 +1,7 @@
 """One training step of any compiled Keras model: its own ``train_step``, watched from outside.
 
 A batch is what Keras hands to ``train_step``: (x, y) or (x, y, sample_weight), trees of tensors. The step is traced
-once for each shape of a batch and then called from the loop of `jointdec.training.program`, so forward pass,
+once, for batches of any size, and then called from the loop of `jointdec.training.program`, so forward pass,
 ``compute_loss``, gradients, ``optimizer.apply`` and metrics are Keras's or the user's, never a copy of them.
 """
 
@@ -35,10 +35,10 @@ class Step(Protocol):
     dtype: tf.DType
 
     def trace(self, batch: Batch) -> Callable[[Batch, Tensor], tuple[Tensor, Tensor]]:
-        """A step for batches of these specifications.
+        """A step for batches of these specifications; a second call gives the same one.
 
         Args:
-            batch: a tree of tf.TensorSpec.
+            batch: a tree of tf.TensorSpec, their first dimension None.
 
         Returns:
             A function (batch, whether to take norms) -> numbers (columns,), and norms (1 + layers,): the 2-norm of the
@@ -77,9 +77,12 @@ class KerasStep:
         self.layers: tuple[str, ...] = ()
         self._optimizers = [value for value in vars(model).values() if isinstance(value, keras.optimizers.Optimizer)]
         self._touched: list[tf.Variable] = []
+        self._traced: Callable[[Batch, Tensor], tuple[Tensor, Tensor]] | None = None
 
     def trace(self, batch: Batch) -> Callable[[Batch, Tensor], tuple[Tensor, Tensor]]:
         """See `Step.trace`."""
+        if self._traced is not None:
+            return self._traced
         flat = tf.nest.flatten(batch)
 
         def take(*arguments: Tensor) -> tuple[Tensor, Tensor]:
@@ -88,7 +91,8 @@ class KerasStep:
 
         traced = tf.function(take, autograph=False).get_concrete_function(*flat, tf.TensorSpec((), tf.bool))
         self._touched += traced.graph.variables
-        return lambda tensors, norms: traced(*tf.nest.flatten(tensors), norms)
+        self._traced = lambda tensors, norms: traced(*tf.nest.flatten(tensors), norms)
+        return self._traced
 
     def variables(self) -> Mapping[str, tf.Variable]:
         """See `Step.variables`."""

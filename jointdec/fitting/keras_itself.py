@@ -1,0 +1,114 @@
+"""`jointdec.fit` where Keras's own loop has to train: callbacks that want batches, generators, other backends."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import keras
+import pandas as pd
+
+from jointdec.errors import BadArgument
+from jointdec.fitting.asked import Asked
+from jointdec.fitting.data import Given
+from jointdec.fitting.run import Run
+from jointdec.reporting.fit_terminal import FitTerminal
+from jointdec.tracking.tracker import Tracker
+from jointdec.training.callbacks import that_want_batches
+from jointdec.training.checks import require_compiled
+from jointdec.training.step import head_name
+
+
+def reason(model: keras.Model, given: Given, callbacks: Sequence[keras.callbacks.Callback]) -> str | None:
+    """Why Keras's own loop has to train; None where it need not."""
+    backend = keras.backend.backend()
+    if backend != "tensorflow":
+        return f"Keras runs on {backend}, and programs need TensorFlow"
+    if names := that_want_batches(callbacks):
+        return f"{', '.join(names)} wants every batch"
+    if getattr(model, "run_eagerly", False):
+        return "the model was compiled with run_eagerly=True"
+    if model.distribute_strategy.num_replicas_in_sync > 1:
+        return f"the model is spread over {model.distribute_strategy.num_replicas_in_sync} replicas"
+    for data in (given.x, given.validation_data):
+        if isinstance(data, keras.utils.PyDataset) or hasattr(data, "__next__"):
+            return f"{type(data).__name__} makes its batches in Python"
+    return None
+
+
+class KerasItself:
+    """A training by ``model.fit``. There are no curves over steps, and the guard is Keras's TerminateOnNaN."""
+
+    described = ("data", "none", dict[str, Sequence[int]]())
+    total_steps = 0
+
+    def __init__(
+        self, model: keras.Model, given: Given, asked: Asked, callbacks: Sequence[keras.callbacks.Callback]
+    ) -> None:
+        require_compiled(model)
+        if asked.on_divergence == "skip":
+            raise BadArgument(
+                "on_divergence='skip' needs jointdec's programs, and Keras's own loop trains here: use 'stop'."
+            )
+        self._model, self._given, self._asked, self._callbacks = model, given, asked, list(callbacks)
+        if asked.on_divergence == "stop":
+            self._callbacks.append(keras.callbacks.TerminateOnNaN())
+
+    @property
+    def settings(self) -> dict[str, object]:
+        """What decided the training, for the record."""
+        names = ("epochs", "initial_epoch", "shuffle", "batch_size", "on_divergence")
+        return {name: getattr(self._asked, name) for name in names} | {"loop": "keras"}
+
+    def train(self, tracker: Tracker, folder: Path, said: FitTerminal) -> Run:
+        """See `jointdec.fitting.programs.ProgramTraining.train`."""
+        asked, given = self._asked, self._given
+        record = _Record(tracker, self._model)
+        history = self._model.fit(
+            **given._asdict(),
+            epochs=asked.epochs,
+            batch_size=asked.batch_size,
+            shuffle=asked.shuffle,
+            initial_epoch=asked.initial_epoch,
+            callbacks=[*self._callbacks, record],
+            verbose=said.keras_verbose,
+        ).history
+        finite = all(pd.notna(value) and abs(value) != float("inf") for value in history.get("loss", []))
+        return Run(
+            model=self._model,
+            history=history,
+            steps=pd.DataFrame(),
+            norms=pd.DataFrame(),
+            epochs=pd.DataFrame(record.rows, index=pd.Index(record.epochs, name="epoch")),
+            outcome="finished" if finite else "diverged",
+            divergence=None,
+            jit=bool(self._model.jit_compile),
+            run_id=tracker.run_id,
+            where=tracker.where,
+        )
+
+
+class _Record(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ships no types
+    """Records each epoch."""
+
+    def __init__(self, tracker: Tracker, model: keras.Model) -> None:
+        super().__init__()
+        self._tracker, self._of = tracker, model
+        self.rows: list[dict[str, float]] = []
+        self.epochs: list[int] = []
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Start the clock."""
+        self._began = time.perf_counter()
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Note the epoch."""
+        row = {}
+        for name, value in (logs or {}).items():
+            split, log = ("val", name.removeprefix("val_")) if name.startswith("val_") else ("train", name)
+            row[f"{split}/{head_name(self._of, log)}"] = float(value)
+        self.rows.append(row | {"seconds": time.perf_counter() - self._began})
+        self.epochs.append(epoch)
+        self._tracker.log_metrics(row, epoch)
