@@ -107,7 +107,7 @@ def _config_of(value: Any) -> Mapping[str, Any]:  # noqa: ANN401
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # that lambdas are unsafe to load: nobody loads them
-            return dict(value.get_config())
+            return {**value.get_config(), **getattr(value, "_fn_kwargs", {})}  # the only place of Huber's delta
     except Exception:  # whatever a user's own class raises
         attributes = getattr(value, "__dict__", {})
         readable = {name: item for name, item in attributes.items() if isinstance(item, SCALARS) and name[0] != "_"}

@@ -140,6 +140,11 @@ def test_a_loss_that_keras_cannot_serialise_is_named(two, loss, name):
     assert params["loss.kind"] == "mse"
 
 
+def test_a_loss_is_recorded_with_what_keras_leaves_out_of_its_configuration(one):
+    one.compile(loss=keras.losses.Huber(delta=1.5))
+    assert {"loss": "Huber", "loss.delta": "1.5"}.items() <= params_of(one).items()
+
+
 def test_a_schedule_is_recorded_by_its_settings(one):
     schedule = keras.optimizers.schedules.CosineDecay(0.1, 100, alpha=0.05)
     one.compile(keras.optimizers.LossScaleOptimizer(keras.optimizers.Adam(schedule)), loss="mse")
