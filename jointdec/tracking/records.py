@@ -87,8 +87,11 @@ def flat(config: Config) -> dict[str, str]:
 
 
 def with_added(values: Mapping[str, Any]) -> dict[str, Any]:
-    """A recorded configuration, dotted keys, with the keys of `ADDED` where it has their group."""
-    groups = {key.partition(".")[0] for key in values}
+    """A recorded configuration, dotted keys, with the keys of `ADDED` where it has their group.
+
+    The parameters of a user's own model, which are no configuration, stay as they are.
+    """
+    groups = {key.partition(".")[0] for key in values} if "loss.name" in values else ()
     return {**{key: value for key, value in ADDED.items() if key.partition(".")[0] in groups}, **values}
 
 

@@ -1,7 +1,7 @@
 from omegaconf import OmegaConf
 
 from jointdec.tracking.environment import GitState
-from jointdec.tracking.records import config_files, environment_files, flat
+from jointdec.tracking.records import ADDED, config_files, environment_files, flat, with_added
 
 
 def test_parameters_are_dotted_and_spelt_as_overrides(make_config):
@@ -33,3 +33,10 @@ def test_overrides_are_kept_as_typed(make_config):
 def test_a_diff_is_a_file_only_when_there_is_one(make_config):
     assert "environment/git.diff" not in environment_files(GitState("c0ffee", ""))
     assert environment_files(GitState("c0ffee", "+x"))["environment/git.diff"] == "+x"
+
+
+def test_an_older_configuration_gets_the_keys_that_came_later_and_a_user_s_own_model_none():
+    older = {"loss.name": "split", "model.name": "two_tower", "training.epochs": 2}
+    assert with_added(older).items() >= ADDED.items()
+    own = {"loss": "mse", "model.name": "house"}
+    assert with_added(own) == own
