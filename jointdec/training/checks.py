@@ -134,13 +134,16 @@ def require_weights(sample_weight: Tree, outputs: Outputs | None) -> None:
         return
     for target in outputs.targets:
         try:
-            along(target.output.path, sample_weight)
+            found = not isinstance(along(target.output.path, sample_weight), Mapping)
         except (KeyError, TypeError, IndexError):
-            shape = "a dict" if isinstance(outputs.tree, Mapping) else "a tuple"
+            found = False
+        if not found:
+            nested = keras.tree.is_nested(outputs.tree)
+            kind = "a dict" if isinstance(outputs.tree, Mapping) else "a tuple" if nested else "one array"
             raise BadArgument(
-                f"Keras finds no sample weights for the output {target.output.name!r}: the model returns {shape}, so "
-                f"give y and sample_weight as {shape}, too."
-            ) from None
+                f"Keras finds no sample weights for the output {target.output.name!r}: the model returns {kind}, so "
+                f"give y and sample_weight as {kind}, too."
+            )
 
 
 def require_classes(labels: Named, outputs: Outputs | None) -> None:

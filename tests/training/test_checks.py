@@ -64,6 +64,7 @@ def test_sample_weights_must_lie_as_the_labels():
     refuses("BadArgument", r"needs \(n,\)", two_heads(), X, LABELS, np.ones((N, 2)))
     refuses("BadArgument", "finds no sample weights", two_heads(), X, list(LABELS.values())[::-1], one)
     refuses("BadArgument", "finds no sample weights", two_heads("list"), X, LABELS, one)
+    refuses("BadArgument", "returns one array", one_head(), X, ONE, {"price": one})
 
 
 def test_labels_that_keras_cannot_match_are_refused():
