@@ -89,7 +89,7 @@ def fit(  # noqa: PLR0913 (Keras's fit has as many)
         said.note(f"Keras's own loop trains, more slowly: {why}.")
         training = KerasItself(model, given, asked, called)
     else:
-        training = ProgramTraining(model, given, asked, called)
+        training = ProgramTraining(model, given, asked, called, said)
     params = params_of(model, **training.settings)
     tracker = open_fit_tracker(tracking, experiment, name, tags or {}, params, None, training.total_steps)
     with tracker, TemporaryDirectory() as folder:

@@ -23,6 +23,7 @@ from jointdec.reporting.fit_terminal import FitTerminal
 from jointdec.reporting.frames import epochs_frame, norms_frame, steps_frame
 from jointdec.tracking.tracker import Tracker
 from jointdec.training.loop import Policy
+from jointdec.training.matching import matching
 from jointdec.training.own_model import OwnModelLoop
 from jointdec.training.result import EpochResult, diverged_at
 from jointdec.training.step import head_name
@@ -35,15 +36,24 @@ class ProgramTraining:
         prepared: the data.
         described: name, digest and shapes of them, for the record.
         total_steps: of the whole training.
+        matching: which loss and metric goes to which output; None of a data set, whose labels are not looked at.
         loop: what trains.
     """
 
     def __init__(
-        self, model: keras.Model, given: Given, asked: Asked, callbacks: Sequence[keras.callbacks.Callback]
+        self,
+        model: keras.Model,
+        given: Given,
+        asked: Asked,
+        callbacks: Sequence[keras.callbacks.Callback],
+        said: FitTerminal,
     ) -> None:
         self._model, self._asked, self._given_callbacks = model, asked, callbacks
         self.prepared: Prepared = prepare(model, given, asked)
         self.described = self.prepared.described
+        self.matching = matching(model, self.prepared.examples) if self.prepared.examples else None
+        if self.matching:
+            said.note(str(self.matching))
         batches = self.prepared.train.feed.batches
         epochs = asked.epochs - asked.initial_epoch
         self.total_steps = epochs * batches.steps
@@ -81,6 +91,9 @@ class ProgramTraining:
             verbose=0,
         )
         self.loop.around_test = (callbacks.on_test_begin, callbacks.on_test_end)
+        if self.matching:
+            (folder / "matching.txt").write_text(f"{self.matching}\n", encoding="utf-8")
+            tracker.log_artifact(folder / "matching.txt")
         results, outcome = self._epochs(callbacks, tracker, said)
         if results:
             save_curves(results, folder / "curves.npz")

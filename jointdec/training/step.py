@@ -15,6 +15,7 @@ import keras
 import tensorflow as tf
 from keras.src.trainers.compile_utils import CompileMetrics
 
+from jointdec.training.loss_number import loss_must_be_a_number
 from jointdec.training.state import by_path
 
 Tensor = Any  # TensorFlow has no types
@@ -127,7 +128,7 @@ class KerasStep:
             variable.assign(tf.zeros_like(variable.value))
         scale = self.scale()
         scale = None if scale is None else tf.identity(scale)
-        with self._watched() as applied:
+        with self._watched() as applied, loss_must_be_a_number(self.model):
             logs = self.model.train_step(self._prepare(batch))
         self.logs = tuple(logs)
         values = self._values(logs)
