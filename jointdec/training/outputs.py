@@ -154,7 +154,8 @@ def _specs(x: Tree) -> Tree:
 
 def _outputs(tree: Tree, names: list[str] | None, tensors: list[Any] | None) -> list[Output]:
     leaves = keras.tree.flatten_with_path(tree)
-    usable = names if names and len(names) == len(leaves) else [f"output_{i}" for i in range(len(leaves))]
+    numbered = [f"output_{i}" for i in range(len(leaves))] if len(leaves) > 1 else ["output"]
+    usable = names if names and len(names) == len(leaves) else numbered
     outputs = []
     for number, (path, spec) in enumerate(leaves):
         named = any(isinstance(step, str) for step in path)

@@ -90,10 +90,11 @@ def weight_warnings(outputs: Outputs, sample_weight: Tree) -> Iterator[str]:
         symbolic = keras.KerasTensor((BATCH, *weights.shape[1:]))
         squeezed, weighing = squeeze_or_expand_to_same_rank(values, symbolic)
         if len(squeezed.shape) != len(weighing.shape):
+            one_a_row = f", or {shown([1] * len(values.shape[1:]))} for one a row" if values.shape[1:] else ""
             yield (
                 f"The sample weights have the shape {_rows(weights)}, but {name} has values of the shape "
                 f"{_rows(values)}: Keras aligns their last axes, which fails, or weighs the wrong values where sizes "
-                f"happen to agree; give weights of the shape {_rows(values)}, or 1 instead of a size."
+                f"happen to agree; give weights of the shape {_rows(values)}{one_a_row}."
             )
 
 
@@ -142,12 +143,18 @@ def _weights_dealt(model: keras.Model, outputs: Outputs, written: list[str]) -> 
 
 
 def _usable(labels: Any, output: Output) -> bool:  # noqa: ANN401 (what Keras took for labels)
-    return isinstance(labels, np.ndarray) and output.spec is not None and None not in output.spec.shape[1:]
+    return isinstance(labels, np.ndarray) and output.spec is not None
+
+
+def _sizes(labels: Any, spec: Any) -> tuple[int, ...]:  # noqa: ANN401
+    """The shape of one prediction; a size that the model leaves open is that of the labels there."""
+    given = (*labels.shape[1:], *[1] * len(spec.shape))
+    return tuple(given[axis] if size is None else size for axis, size in enumerate(spec.shape[1:]))
 
 
 def _same_in_place(function: Callable[[Any, Any], Any], labels: Any, spec: Any) -> bool:  # noqa: ANN401
     """Whether labels (n,) give what the same labels in the output's shape (n, 1) give; tried on numbers."""
-    shape = (PROBES, *spec.shape[1:])
+    shape = (PROBES, *_sizes(labels, spec))
     as_given = (PROBES, *labels.shape[1:])
     if as_given == shape or np.prod(as_given) != np.prod(shape):
         return True
@@ -168,7 +175,7 @@ def _of_tensors(function: Callable[..., Any], options: Mapping[str, Any]) -> Cal
 
 def _stretched(labels: Any, spec: Any) -> bool:  # noqa: ANN401
     """Whether one broadcasts to the other, row by row."""
-    pairs = list(zip(labels.shape[1:], spec.shape[1:], strict=False))
+    pairs = list(zip(labels.shape[1:], _sizes(labels, spec), strict=False))
     same_rank = len(labels.shape) == len(spec.shape)
     return same_rank and all(a == b or 1 in (a, b) for a, b in pairs) and any(a != b for a, b in pairs)
 
@@ -177,7 +184,7 @@ def _values(target: Target) -> Any:  # noqa: ANN401 (KerasTensor)
     """The loss before its mean, with BATCH rows; None where it cannot be known."""
     if not _usable(target.labels, target.output):
         return None
-    shapes = (target.labels.shape[1:], target.output.spec.shape[1:])
+    shapes = (target.labels.shape[1:], _sizes(target.labels, target.output.spec))
     try:
         return backend.compute_output_spec(target.loss.call, *(keras.KerasTensor((BATCH, *shape)) for shape in shapes))
     except Exception:  # the user's own code; Keras says it again when it trains

@@ -68,8 +68,8 @@ def test_the_table_can_be_read():
         metrics=["accuracy"],
     )
     assert str(matching(model, read_examples(model, X, np.arange(N) % 3))).splitlines() == [
-        "output    loss                                      weight  metrics   labels  predictions",
-        "output_0  sparse_categorical_crossentropy (logits)  1       accuracy  (n,)    (n, 3)",
+        "output  loss                                      weight  metrics   labels  predictions",
+        "output  sparse_categorical_crossentropy (logits)  1       accuracy  (n,)    (n, 3)",
     ]
 
 

@@ -127,6 +127,15 @@ def test_sample_weights_that_weigh_the_wrong_values_are_found(output, weights, s
         assert_warns("Keras aligns their last axes", model, p, y, w)
 
 
+def test_weights_are_followed_into_sizes_that_the_model_leaves_open():
+    p, y, w = draw((N, N, 5), (N, N, 5), (N,))
+    model = passing(shape=(None, 5), loss="mse")
+    places = np.square(y - p).mean(-1)
+    assert np.isclose(of_keras(model, p, y, w)["loss"], (places * w).mean(), rtol=1e-5)  # not of the rows: w[:, None]
+    assert_warns("Keras aligns their last axes", model, p, y, w)
+    assert not warned(model, p, y, w[:, None])
+
+
 def test_a_loss_of_one_number_cannot_weigh_examples():
     model = passing(shape=(1,), loss=lambda y, p: ops.mean(ops.square(y - p)))
     y, only_last = np.arange(N, dtype="float32")[:, None], np.eye(N)[-1] * N
