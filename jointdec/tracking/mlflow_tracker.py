@@ -53,7 +53,7 @@ PARAMS_PER_CALL = 100  # MLflow's limit
 PARAM_LIMIT = 6000  # characters, MLflow's
 CUT = " … (cut at MLflow's 6,000 characters)"  # the artifacts under config/ have it whole
 SYSTEM_METRICS_SECONDS = "5"  # a dozen points in a run of a minute; MLflow's default of 10 gives five
-STEPS, TRIAL_STEPS = 2000, 200  # points of each curve over the steps that a run and a trial keep in MLflow
+STEPS, TRIAL_STEPS = 500, 200  # points of each curve over the steps that a run and a trial keep, see the writer
 DESCRIPTION_LIMIT = 8000  # characters in a tag
 DIGEST_LIMIT = 36  # characters of a data set's, MLflow's
 
