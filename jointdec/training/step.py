@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 import keras
 import tensorflow as tf
+from keras.src.backend.common.global_state import get_global_attribute
 from keras.src.trainers.compile_utils import CompileMetrics
 
 from jointdec.training.loss_number import loss_must_be_a_number
@@ -104,7 +105,9 @@ class KerasStep:
         known = [*self.model.variables, *self._optimizer_variables()]
         known += [variable for metric in self.model.metrics for variable in metric.variables]
         # and what the user's own code or Keras's global seed generator holds
-        touched = sorted(((v.name.partition(":")[0], v) for v in self._touched), key=lambda pair: pair[0])
+        named = _global_seeds()
+        touched = [(named.get(id(v), v.name.partition(":")[0]), v) for v in self._touched]
+        touched.sort(key=lambda pair: pair[0])
         return by_path([*((variable.path, variable.value) for variable in known), *touched])
 
     def lasting(self) -> Sequence[tf.Variable]:
@@ -198,6 +201,12 @@ def head_name(model: keras.Model, log: str) -> str:
     outputs = getattr(model, "output_names", None) or ()
     head = log.removesuffix("_loss")
     return head if len(outputs) > 1 and head in outputs else log
+
+
+def _global_seeds() -> dict[int, str]:
+    """A path for Keras's global seed generator, whose own depends on what made it first."""
+    generator = get_global_attribute("global_seed_generator")
+    return {} if generator is None else {id(generator.state.value): "global_seed_generator"}
 
 
 @contextmanager
