@@ -79,14 +79,22 @@ def replay(run_id: str, overrides: Sequence[str], steps: int, folder: Path) -> i
         from jointdec.tracking.recorded import read_run, recorded_config
 
         recorded = read_run(uri, run_id, folder)
-        config = recorded_config(recorded.config_text, [])
-        changed = recorded_config(recorded.config_text, changes)
+        config = as_chosen(recorded_config(recorded.config_text, []), recorded)
+        changed = as_chosen(recorded_config(recorded.config_text, changes), recorded)
     dataset = load_recorded(recorded, config, terminal)
     if (folder / "divergence/state.npz").is_file():
         return replay_step(recorded, config, changed if changes else None, dataset, steps, terminal)
     if changes:
         raise UserError(f"Run {run_id} has no step that diverged to try {' '.join(changes)} on: use jointdec.run.")
     return replay_run(recorded, config, dataset, terminal)
+
+
+def as_chosen(config: Config, recorded: Recorded) -> Config:
+    """With what ``training.jit=auto`` chose then: timed again it might choose the other, whose last bits differ."""
+    chosen = recorded.tags.get("jointdec.jit")
+    if config.training.jit != "auto" or chosen is None:
+        return config
+    return replace(config, training=replace(config.training, jit=chosen == "true"))
 
 
 def load_recorded(recorded: Recorded, config: Config, terminal: Terminal) -> Dataset:

@@ -160,6 +160,7 @@ def attempt(
     try:
         with terminal.waiting("compiling"):
             training = make_training(config, formulation, dataset)
+        tracker.set_tags({"jointdec.jit": str(training.jit).lower()})  # of training.jit=auto nobody else knows
         with StopRequest() as stop:
             return run_epochs(config, training, tracker, terminal, stop)
     except Exception as error:

@@ -30,9 +30,10 @@ TURNED = (
 OWN = (
     "loss_scale_optimizer/",
     "loss/",
+    "compile_loss/",
     "nodes/value",
     "edges/value",
-)  # of one formulation or precision, and not of another
+)  # of one formulation or precision, and not of another; sums over an epoch
 
 
 class LastGood(NamedTuple):

@@ -24,7 +24,7 @@ class NativeStep:
         prepare: what becomes of a batch first.
     """
 
-    columns = ("loss", "nodes", "edges")
+    columns: tuple[str, ...] = ("loss", "nodes", "edges")
 
     def __init__(self, formulation: TfNative, config: Config, prepare: Callable[[Batch], Batch]) -> None:
         self._formulation, self._prepare = formulation, prepare

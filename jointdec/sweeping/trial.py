@@ -74,6 +74,7 @@ class Trials:
                 trial.set_user_attr(RUN_ID, tracker.run_id)
             tracker.log_devices(accelerators)
             tracker.log_dataset(program.dataset)
+            tracker.set_tags({"jointdec.jit": str(program.training.jit).lower()})
             watch = _Watch(trial, self._plan.settings)
             trained = run_epochs(config, program.training, tracker, self._terminal, self._stop, watch)
             final = self._generate(config, program) if trained.outcome == "finished" else {}

@@ -103,8 +103,8 @@ class CompiledLoop(Loop):
         if stop > batches.full and (finite or not self.stops):
             parts.append(self._run(self._feed.last(epoch), batches.rest, epoch, batches.full, (0, 1), norms))
         self._sound = parts[-1].sound if parts else self._sound
-        table = np.concatenate([np.concatenate([part.rows, part.norms], axis=1) for part in parts])
-        return self.every_step(epoch, first, table, norms)
+        tables = [np.concatenate([part.rows, part.norms], axis=1) for part in parts]
+        return self.every_step(epoch, first, np.concatenate(tables) if tables else np.empty(0), norms)
 
     def begin_epoch(self) -> None:
         """See `Loop.begin_epoch`."""

@@ -105,7 +105,8 @@ class CompiledTraining(CompiledLoop):
             formulation.compile_model(optimizer=optimizer, auto_scale_loss=False)
             optimizer.build(formulation.model.trainable_variables)
             self._set_optimizer = lambda live: set_live(optimizer, live)
-            return KerasStep(formulation.model, _with_dense_labels)
+            layers = tuple(dict.fromkeys(name.rpartition("/")[0] for name in formulation.variables))
+            return KerasStep(formulation.model, _with_dense_labels, layers)
         from jointdec.losses.native_step import NativeStep
         from jointdec.losses.tf_native import TfNative
 

@@ -83,6 +83,7 @@ class Loop(ABC):
         val: what `evaluate` is given after each epoch; None if there is nothing to validate on.
 
     Attributes:
+        jit: whether XLA compiles the steps.
         capacity: steps in a chunk; `run_steps` is never asked for steps of two chunks.
         compile_seconds: wall time that compiling has taken so far; not counted among an epoch's seconds.
         stops: whether `run_steps` is to stop at a loss that is not finite.
@@ -93,6 +94,7 @@ class Loop(ABC):
     columns: Sequence[str]
     layers: Sequence[str]
     capacity: int
+    jit: bool = False
     compile_seconds = 0.0
     bad_state: State | None
     retaken_alike: bool

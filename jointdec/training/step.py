@@ -65,18 +65,22 @@ class KerasStep:
     Args:
         model: compiled and built.
         prepare: what becomes of a batch before the model sees it, e.g. indices made one-hot.
+        order: paths of layers that come first among `Step.layers`; the others follow in the optimizer's order.
 
     Attributes:
         logs: names of what ``train_step`` returns.
     """
 
-    def __init__(self, model: keras.Model, prepare: Callable[[Batch], Batch] = lambda batch: batch) -> None:
-        self.model, self._prepare = model, prepare
+    def __init__(
+        self, model: keras.Model, prepare: Callable[[Batch], Batch] = lambda batch: batch, order: Sequence[str] = ()
+    ) -> None:
+        self.model, self._prepare, self._order = model, prepare, order
         self.dtype = tf.float64 if keras.config.floatx() == "float64" else tf.float32
         self.columns: tuple[str, ...] = ()
         self.logs: tuple[str, ...] = ()
         self.layers: tuple[str, ...] = ()
-        self._optimizers = [value for value in vars(model).values() if isinstance(value, keras.optimizers.Optimizer)]
+        held = [value for value in vars(model).values() if isinstance(value, keras.optimizers.Optimizer)]
+        self._optimizers = list({id(optimizer): optimizer for optimizer in held}.values())  # one may have two names
         self._touched: list[tf.Variable] = []
         self._traced: Callable[[Batch, Tensor], tuple[Tensor, Tensor]] | None = None
 
@@ -172,7 +176,7 @@ class KerasStep:
             if gradient is not None and gradient.graph is tf.compat.v1.get_default_graph():
                 path = getattr(variable, "path", variable.name)
                 layers.setdefault(path.rpartition("/")[0] or path, []).append(gradient)
-        return layers
+        return {path: layers[path] for path in (*self._order, *layers) if path in layers}
 
     def _norms(self, layers: Mapping[str, Sequence[Tensor]], wanted: Tensor, scale: Tensor | None) -> Tensor:
         def taken() -> Tensor:

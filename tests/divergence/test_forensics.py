@@ -12,6 +12,7 @@ from jointdec.divergence.forensics import batch_of_step, investigate, investigat
 from jointdec.divergence.runaway import Runaway
 from jointdec.losses.formulation import make_formulation
 from jointdec.training import make_training
+from jointdec.training.state import State, moment_path
 
 TINY = ["training.batch_size=10", "training.jit=false", "loss=tf_native"]
 
@@ -34,6 +35,13 @@ def diverge(make_config, make_dataset):
         raise AssertionError("it did not diverge")
 
     return run
+
+
+def with_number(state, path, number):
+    """Another number at [3, 5]."""
+    values = np.array(state[path])
+    values[3, 5] = number
+    return State({**state.values, path: values})
 
 
 def test_a_nan_in_a_feature_is_named_with_its_molecule_and_column(diverge):
@@ -93,9 +101,7 @@ def test_labels_that_are_no_distributions_are_not_blamed_for_what_something_else
 
 def test_a_second_moment_below_zero_is_a_corrupted_state(diverge):
     def corrupt(state):
-        values = {name: np.array(value) for name, value in state.second.items()}
-        values["edges_1/kernel"][3, 5] = -1
-        return replace(state, second=values)
+        return with_number(state, moment_path("edges_1/kernel", "velocity"), -1)
 
     _, _, found = diverge(corrupt=corrupt)
     assert (found.step, found.tensor, found.cause) == (0, "update/edges_1/kernel", "corrupted_state")
@@ -103,19 +109,17 @@ def test_a_second_moment_below_zero_is_a_corrupted_state(diverge):
 
 def test_a_layer_of_huge_weights_is_a_weight_overflow_and_not_a_learning_rate(diverge):
     def corrupt(state):
-        return replace(state, weights=dict(state.weights) | {"edges_2/kernel": np.full((128, 256), 1e30, np.float32)})
+        return State({**state.values, "edges_2/kernel": np.full((128, 256), 1e30, np.float32)})
 
     _, _, found = diverge(corrupt=corrupt)
     assert found.cause == "weight_overflow"
     assert "edges_2/kernel reaches 1e+30" in found.evidence
 
 
-@pytest.mark.parametrize("moment", ["first", "second"])
-def test_a_moment_that_is_nan_is_a_corrupted_state(diverge, moment):
+@pytest.mark.parametrize(("moment", "of_keras"), [("first", "momentum"), ("second", "velocity")])
+def test_a_moment_that_is_nan_is_a_corrupted_state(diverge, moment, of_keras):
     def corrupt(state):
-        values = {name: np.array(value) for name, value in getattr(state, moment).items()}
-        values["edges_1/kernel"][3, 5] = np.nan
-        return replace(state, **{moment: values})
+        return with_number(state, moment_path("edges_1/kernel", of_keras), np.nan)
 
     _, _, found = diverge(corrupt=corrupt)
     assert (found.step, found.tensor, found.cause) == (0, f"{moment}/edges_1/kernel", "corrupted_state")

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from jointdec.losses.formulation import make_formulation
-from jointdec.training.program import CompiledTraining
+from jointdec.training.decoder import CompiledTraining
 
 FORMULATIONS = ["joint", "split", "zero_plus_total", "tf_native"]
 STEPS = 200

@@ -7,15 +7,16 @@ import pytest
 
 from jointdec.data.dataset import Dataset, Split
 from jointdec.losses.formulation import make_formulation
+from jointdec.training.decoder import CompiledTraining
 from jointdec.training.order import batch_order
-from jointdec.training.program import CompiledTraining
-from jointdec.training.result import STEP_METRICS
 
 FORMULATIONS = ["joint", "split", "tf_native"]
+LOSSES = ("loss", "nodes", "edges")
+TINY = ["model.tower=[8]", "training.batch_size=10", "training.norms=1"]
 
 
 def numpy_training(truth, config, weights, split, epochs):
-    """Rows of STEP_METRICS a step, and the final weights."""
+    """A row of LOSSES and the gradient's norm a step, and the final weights."""
     weights = {name: value.astype(np.float64) for name, value in weights.items()}
     m, v, t, rows = dict.fromkeys(weights, 0.0), dict.fromkeys(weights, 0.0), 0, []
     lr, epsilon = config.optimizer.learning_rate, config.optimizer.epsilon
@@ -38,7 +39,10 @@ def numpy_training(truth, config, weights, split, epochs):
 
 
 def rows_of(results):
-    return np.concatenate([np.stack([result.steps[name] for name in STEP_METRICS], axis=1) for result in results])
+    for result in results:
+        np.testing.assert_array_equal(result.norm_steps, result.step_numbers)
+    curves = [[*(result.steps[name] for name in LOSSES), result.norms["grad_norm"]] for result in results]
+    return np.concatenate([np.stack(each, axis=1) for each in curves])
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +50,7 @@ def train(make_config, make_dataset):
     """Train some epochs; what came out, the final weights and the initial ones. Equal calls share one training."""
 
     def run(*overrides, size=23, epochs=(0, 1), dataset=None):
-        config = make_config("model.tower=[8]", "training.batch_size=10", *overrides)
+        config = make_config(*TINY, *overrides)
         formulation = make_formulation(config)
         start = formulation.get_weights()
         training = CompiledTraining(config, formulation, dataset or make_dataset(size))
@@ -114,19 +118,25 @@ def test_without_jit_the_same_program_runs_as_a_tensorflow_graph(train, loss):
 
 def test_live_alpha_and_weights_change_a_compiled_epoch_without_another_trace(make_config, make_dataset, decoder_truth):
     """What a sweep does: one program, other numbers."""
-    flags = ["loss=split", "model.tower=[8]", "training.batch_size=10", "training.precision=float64"]
+    flags = ["loss=split", *TINY, "training.precision=float64"]
     new = make_config(*flags, "model.alpha=0.05", "loss.weights.nodes=3", "loss.weights.edges=0.5")
     formulation = make_formulation(make_config(*flags))
     start = formulation.get_weights()
     training = CompiledTraining(make_config(*flags), formulation, make_dataset(23))
-    traces = training._program.experimental_get_tracing_count()
+    training.run_steps(0, 2, 3, 1)  # the last batch has a program of its own, which its first step compiles
+    training.restore(training._initial)
+    programs, compiled = dict(training._programs), training.compile_seconds
+    traces = {size: program._run.experimental_get_tracing_count() for size, program in programs.items()}
     formulation.set_live(new.model, {"nodes": 3.0, "edges": 0.5})
     result = training.run_epoch(0)
     rows, weights = numpy_training(decoder_truth, new, start, make_dataset(23).train, (0,))
     np.testing.assert_allclose(rows_of([result]), rows, rtol=1e-10)
     for name, value in formulation.get_weights().items():
         np.testing.assert_allclose(value, weights[name], rtol=0, atol=1e-10, err_msg=name)
-    assert training._program.experimental_get_tracing_count() == traces
+    assert (training._programs, training.compile_seconds) == (programs, compiled)
+    assert sorted(traces) == [3, 10]
+    for size, program in programs.items():
+        assert program._run.experimental_get_tracing_count() == traces[size]
 
 
 @pytest.mark.slow
@@ -156,7 +166,7 @@ def test_dense_labels_train_as_the_classes_that_they_stand_for(make_config):
     ],
 )
 def test_a_program_that_starts_over_trains_as_a_fresh_one_to_the_last_bit(make_config, make_dataset, loss, precision):
-    base = [f"loss={loss}", f"training.precision={precision}", "model.tower=[8]", "training.batch_size=10"]
+    base = [f"loss={loss}", f"training.precision={precision}", *TINY]
     other = ["seed=5", "loss.weights.edges=7", "loss.weights.nodes=0.3", "model.alpha=0.01"]
     other += ["optimizer.learning_rate=0.02", "optimizer.epsilon=1e-3"]
     other += ["model.initializer=he_normal", "training.reshuffle=false"]
@@ -168,9 +178,9 @@ def test_a_program_that_starts_over_trains_as_a_fresh_one_to_the_last_bit(make_c
     program.start_over(config)
     for epoch in range(3):
         then, now = expected.run_epoch(epoch), program.run_epoch(epoch)
-        assert {name: values.tolist() for name, values in now.steps.items()} == {
-            name: values.tolist() for name, values in then.steps.items()
-        }
+        for curves in ("steps", "norms"):
+            ours, theirs = ({n: v.tolist() for n, v in getattr(each, curves).items()} for each in (now, then))
+            assert ours == theirs
         assert now.val == then.val
     for name, value in fresh.get_weights().items():
         np.testing.assert_array_equal(used.get_weights()[name], value, err_msg=name)

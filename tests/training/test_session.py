@@ -6,10 +6,9 @@ import pytest
 from jointdec.config import ModelConfig
 from jointdec.losses.formulation import make_formulation
 from jointdec.training import make_training
-from jointdec.training.result import STEP_METRICS
 from jointdec.training.session import SessionTraining
 
-FLAGS = ["model.tower=[8]", "training.batch_size=10", "training.precision=float64"]
+FLAGS = ["model.tower=[8]", "training.batch_size=10", "training.precision=float64", "training.norms=1"]
 
 
 def trained(config, dataset, change=None):
@@ -32,8 +31,12 @@ def test_two_epochs_with_an_incomplete_last_batch_are_those_of_the_compiled_prog
     assert isinstance(training, SessionTraining)
     for result, expected in zip(ours, theirs, strict=True):
         assert (result.epoch, result.first_step) == (expected.epoch, expected.first_step)
-        for name in STEP_METRICS:
-            np.testing.assert_allclose(result.steps[name], expected.steps[name], rtol=1e-10, err_msg=name)
+        np.testing.assert_array_equal(result.norm_steps, expected.norm_steps)
+        assert len(result.norm_steps) == 3
+        for ours_, theirs_ in ((result.steps, expected.steps), (result.norms, expected.norms)):
+            assert list(ours_) == list(theirs_)
+            for name, values in ours_.items():
+                np.testing.assert_allclose(values, theirs_[name], rtol=1e-10, err_msg=name)
         assert result.train == pytest.approx(expected.train, rel=1e-10)
         # its features reach the evaluation in float32, which the graph takes as they are
         assert result.val == pytest.approx(expected.val, rel=1e-10)

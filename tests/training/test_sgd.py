@@ -1,49 +1,15 @@
-"""Plain gradient descent in every loop: against its formula, against Keras's own, and the loops against each other."""
+"""Plain gradient descent in every loop: the loops against each other, and against the trace of a step."""
 
-import keras
 import numpy as np
 import pytest
-import tensorflow as tf
 
-from jointdec.config import OptimizerConfig
+from jointdec.divergence.decoder_state import decoder_state
 from jointdec.divergence.trace import trace_step
 from jointdec.losses.formulation import make_formulation
 from jointdec.training import make_training
-from jointdec.training.program import CompiledTraining
-from jointdec.training.sgd import Sgd
+from jointdec.training.decoder import CompiledTraining
 
-CONFIG = OptimizerConfig("sgd", learning_rate=0.01)
 FLAGS = ["optimizer=sgd", "model.tower=[8]", "training.batch_size=10", "training.precision=float64"]
-
-
-def gradients_of(step):
-    return [np.random.default_rng([step, number]).normal(size=(3, number + 1)) for number in range(2)]
-
-
-@pytest.mark.parametrize("jit", [False, True])
-def test_steps_are_those_of_the_formula_and_of_kerass_own(jit):
-    start = gradients_of(0)
-    variables, theirs = [tf.Variable(value) for value in start], [keras.Variable(v, dtype="float64") for v in start]
-    sgd, keras_sgd = Sgd(variables, CONFIG), keras.optimizers.SGD(CONFIG.learning_rate)
-    keras_sgd.build(theirs)
-    step = tf.function(lambda *gradients: sgd.apply(gradients), jit_compile=jit)
-    for t in range(1, 6):
-        step(*gradients_of(t))
-        keras_sgd.apply([tf.constant(gradient) for gradient in gradients_of(t)])
-    for number, variable in enumerate(variables):
-        expected = start[number] - 0.01 * sum(gradients_of(t)[number] for t in range(1, 6))
-        np.testing.assert_allclose(variable.numpy(), expected, rtol=1e-14)
-        np.testing.assert_allclose(theirs[number].numpy(), expected, rtol=1e-7)  # its rate is a float32 variable
-    assert int(sgd.iterations.numpy()) == 5
-
-
-def test_a_step_that_is_not_to_be_kept_changes_nothing():
-    variables = [tf.Variable(value) for value in gradients_of(0)]
-    sgd = Sgd(variables, CONFIG)
-    sgd.apply([np.full(variable.shape, np.nan) for variable in variables], keep=tf.constant(False))
-    for variable, value in zip(variables, gradients_of(0), strict=True):
-        np.testing.assert_array_equal(variable.numpy(), value)
-    assert int(sgd.iterations.numpy()) == 0
 
 
 @pytest.mark.parametrize(
@@ -61,8 +27,9 @@ def test_all_loops_take_the_same_path(make_config, make_dataset, loop):
         curves.append(np.concatenate([result.steps["loss"] for result in results]))
         weights.append(formulation.get_weights())
         before = training.state()
-        assert (before.first, before.second, before.iterations) == ({}, {}, 6)
-        training.run_steps(2, 0, 2)
+        known = decoder_state(config.model, before)
+        assert (known.first, known.second, known.iterations) == ({}, {}, 6)
+        training.run_steps(2, 0, 2, 1)
         training.restore(before)
         np.testing.assert_array_equal(formulation.get_weights()["nodes_1/kernel"], weights[-1]["nodes_1/kernel"])
     np.testing.assert_allclose(curves[1], curves[0], rtol=1e-7)  # Keras's rate is a float32 variable
