@@ -20,7 +20,7 @@ from jointdec.training.held_out import HeldOut
 from jointdec.training.inputs import Examples
 from jointdec.training.loop import Policy
 from jointdec.training.order import batch_order
-from jointdec.training.step import Batch, KerasStep
+from jointdec.training.step import Batch, KerasStep, head_name
 
 Order = Callable[[int], npt.NDArray[np.integer]]
 SHARE = 0.5  # of the free memory that data may take, where nothing is said
@@ -58,19 +58,36 @@ class OwnModelLoop(CompiledLoop):
         self, model: keras.Model, train: Source, val: Source | None, *, policy: Policy, jit: Jit, steps: int
     ) -> None:
         self._model, self.logs = model, dict[str, float]()
+        self._metrics, self._running = dict[str, float](), dict[str, float]()
         self.around_test: tuple[Callable[..., None], Callable[..., None]] = (lambda: None, lambda logs: None)
+        optimizer = model.optimizer
+        if isinstance(optimizer, keras.optimizers.LossScaleOptimizer) and not optimizer.built:
+            optimizer.build(model.trainable_variables)  # before, it has no scale to read
         self._keras_step = KerasStep(model, train.pack)
         self._held_out = HeldOut(model, val.feed, val.pack) if val else None
         super().__init__(self._keras_step, train.feed, policy, jit=jit, evaluate=self._end_epoch, val=self, steps=steps)
 
     def log_training(self, last: Mapping[str, float]) -> None:
-        """Where a ``train_step`` of the user's logs other things than the model's metrics: those of its last step."""
-        if set(self._keras_step.logs) != set(self._model.get_metrics_result()):
-            validation = {name: value for name, value in self.logs.items() if name.startswith("val_")}
-            self.logs = {**last, **validation}
+        """Where a ``train_step`` of the user's logs other things than the model's metrics: what its last step logged.
+
+        Args:
+            last: the numbers of the epoch's last step, by the names of `columns`.
+        """
+        logged = self._keras_step.logs
+        if set(logged) == set(self._metrics):
+            return
+        columns = {name: head_name(self._model, name) for name in logged}
+        own = {name: last[column] for name, column in columns.items() if column in last}
+        validation = {name: value for name, value in self.logs.items() if name.startswith("val_")}
+        self.logs = {name: (own | self._running)[name] for name in logged if name in own | self._running} | validation
 
     def _end_epoch(self, _: Any) -> dict[str, float]:  # noqa: ANN401 (there is only one thing to evaluate)
-        self.logs = {name: float(value) for name, value in self._model.get_metrics_result().items()}
+        model = self._model
+        self._metrics = {name: float(value) for name, value in model.get_metrics_result().items()}
+        # Keras's own loss is a metric of the model, but not of a train_step that does not keep it
+        idle = {m.name for m in model.metrics if isinstance(m, keras.metrics.Mean) and float(m.count) == 0}
+        self._running = {name: value for name, value in self._metrics.items() if name not in idle}
+        self.logs = dict(self._metrics)
         found = dict[str, float]()
         if self._held_out:
             begin, end = self.around_test

@@ -1,0 +1,263 @@
+"""`jointdec.fit` without shuffling against Keras's own ``fit``: history, and every variable after three epochs.
+
+Each kind of model is built twice from the same seed. 23 examples in batches of 5 leave an incomplete last batch.
+
+Both do the same float32 operations on the same batches, but TensorFlow and XLA reorder sums as a program's size allows.
+So the bound is a few roundings, grown over 15 updates: TOLERANCE, some 100 of float32's half-ulps (6e-8).
+"""
+
+import keras
+import numpy as np
+import pytest
+
+import jointdec
+
+N, BATCH, EPOCHS = 23, 5, 3
+TOLERANCE = 5e-6
+
+rng = np.random.default_rng(0)
+X = rng.normal(size=(N, 4)).astype("float32")
+Y = (X[:, :1] * X[:, 1:2]).astype("float32")
+CLASSES = rng.integers(0, 3, N)
+WEIGHTS = rng.uniform(0.5, 2, N).astype("float32")
+layers = keras.layers
+
+
+def chain(*parts, shape=(4,)):
+    return keras.Sequential([keras.Input(shape), *parts])
+
+
+def classifier(loss="sparse_categorical_crossentropy", **compiled):
+    model = chain(layers.Dense(3, "softmax"))
+    model.compile("adam", loss, **compiled)
+    return model
+
+
+def two_heads(kind, **compiled):
+    inputs = keras.Input((4,))
+    heads = {"price": layers.Dense(1, name="price")(inputs), "kind": layers.Dense(3, "softmax", name="kind")(inputs)}
+    model = keras.Model(inputs, heads if kind is dict else kind(heads.values()))
+    losses = {"price": "mse", "kind": "sparse_categorical_crossentropy"}
+    weights = {"price": 0.5, "kind": 2.0}
+    as_given = (lambda by_name: by_name) if kind is dict else lambda by_name: list(by_name.values())
+    model.compile("adam", as_given(losses), as_given(weights), **compiled)
+    return model
+
+
+class OwnStep(keras.Model):
+    """Trains by a step of its own, and logs what it likes, a running metric among it."""
+
+    def __init__(self):
+        super().__init__()
+        self.dense, self.mae = layers.Dense(1), keras.metrics.MeanAbsoluteError(name="mae")
+
+    def call(self, x):
+        return self.dense(x)
+
+    @property
+    def metrics(self):
+        return [self.mae]
+
+    def train_step(self, data):
+        import tensorflow as tf
+
+        x, y = data
+        with tf.GradientTape() as tape:
+            pred = self(x, training=True)
+            loss = keras.ops.mean((pred - y) ** 2)
+        self.optimizer.apply_gradients(
+            zip(tape.gradient(loss, self.trainable_weights), self.trainable_weights, strict=True)
+        )
+        self.mae.update_state(y, pred)
+        return {"squares": loss, "mae": self.mae.result(), "loss": 2 * loss}
+
+
+class OwnLoss(keras.Model):
+    """Computes its loss itself, by the signature of Keras before 3.3."""
+
+    def __init__(self):
+        super().__init__()
+        self.dense = layers.Dense(1)
+
+    def call(self, x):
+        return self.dense(x)
+
+    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None):
+        return keras.ops.mean(keras.ops.abs(y - y_pred)) + 0.1 * keras.ops.mean(x**2)
+
+
+class Adds(keras.layers.Layer):
+    """Adds a loss of its own."""
+
+    def call(self, x):
+        self.add_loss(0.01 * keras.ops.mean(x**2))
+        return x
+
+
+class Unbuilt(keras.Model):
+    """Knows nothing of its inputs before it meets them."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.last = layers.Dense(6, "tanh"), layers.Dense(1)
+
+    def call(self, x, training=False):
+        return self.last(self.first(x) * (1.5 if training else 1.0))
+
+
+def compiled(model, optimizer="adam", loss="mse", **more):
+    model.compile(optimizer, loss, **more)
+    return model
+
+
+def two_inputs():
+    left, right = keras.Input((2,), name="left"), keras.Input((2,), name="right")
+    return compiled(keras.Model([left, right], layers.Dense(1)(layers.Concatenate()([layers.Dense(3)(left), right]))))
+
+
+def attention():
+    inputs = keras.Input((4, 2))
+    hidden = layers.MultiHeadAttention(2, 3, use_bias=False)(inputs, inputs)
+    return keras.Model(inputs, layers.Dense(1)(layers.GlobalAveragePooling1D()(layers.LayerNormalization()(hidden))))
+
+
+def half():
+    policy = keras.mixed_precision.DTypePolicy("mixed_float16")
+    return chain(layers.Dense(8, "relu", dtype=policy), layers.Dense(1, dtype="float32"))
+
+
+def schedule():
+    rate = keras.optimizers.schedules.ExponentialDecay(0.05, decay_steps=2, decay_rate=0.8)
+    return keras.optimizers.Adam(rate, global_clipnorm=0.3)
+
+
+def ema():
+    return keras.optimizers.SGD(0.05, momentum=0.9, use_ema=True, ema_momentum=0.8, ema_overwrite_frequency=4)
+
+
+IMAGES = {"x": rng.normal(size=(N, 5, 5, 1)), "y": Y}
+WORDS = {"x": rng.integers(0, 7, (N, 4)), "y": Y}
+SERIES = {"x": X[:, :, None], "y": Y}
+PAIR = {"price": Y, "kind": CLASSES}
+
+KINDS = {  # name -> (builds a compiled model, what fit gets)
+    # A bias before BatchNormalization, or of attention's keys, has the gradient 0 but for rounding, and Adam makes a step
+    # of full length of that.
+    "batch norm": (
+        lambda: compiled(
+            chain(layers.Dense(6, use_bias=False), layers.BatchNormalization(), layers.Dense(1)), metrics=["mae"]
+        ),
+        {"x": X, "y": Y, "validation_split": 0.3},
+    ),
+    "dropout": (
+        lambda: compiled(chain(layers.Dense(8, "relu"), layers.Dropout(0.5), layers.Dense(1))),
+        {"x": X, "y": Y},
+    ),
+    "noise": (lambda: compiled(chain(layers.GaussianNoise(0.3), layers.Dense(1))), {"x": X, "y": Y}),
+    "train_step of its own": (lambda: compiled(OwnStep(), loss=None), {"x": X, "y": Y}),
+    "compute_loss of its own": (
+        lambda: compiled(OwnLoss(), loss=None),
+        {"x": X, "y": Y, "validation_data": (X[:7], Y[:7])},
+    ),
+    "inputs in a dict": (two_inputs, {"x": {"right": X[:, 2:], "left": X[:, :2]}, "y": Y}),
+    "inputs in a tuple": (two_inputs, {"x": (X[:, :2], X[:, 2:]), "y": Y}),
+    "embedding": (
+        lambda: compiled(chain(layers.Embedding(7, 3), layers.Flatten(), layers.Dense(1)), "rmsprop"),
+        WORDS,
+    ),
+    "lstm": (lambda: compiled(chain(layers.LSTM(3), layers.Dense(1), shape=(4, 1))), SERIES),
+    "attention": (lambda: compiled(attention(), "adamw"), {"x": rng.normal(size=(N, 4, 2)), "y": Y}),
+    "convolutions": (
+        lambda: compiled(
+            chain(layers.Conv2D(3, 3), layers.MaxPooling2D(), layers.Flatten(), layers.Dense(1), shape=(5, 5, 1))
+        ),
+        IMAGES,
+    ),
+    "regulariser and add_loss": (
+        lambda: compiled(chain(layers.Dense(5, kernel_regularizer="l2"), Adds(), layers.Dense(1))),
+        {"x": X, "y": Y, "validation_data": (X[:7], Y[:7], WEIGHTS[:7])},
+    ),
+    "outputs in a list": (lambda: two_heads(list, metrics=[["mae"], ["accuracy"]]), {"x": X, "y": [Y, CLASSES]}),
+    "outputs in a dict": (
+        lambda: two_heads(dict, metrics={"kind": ["accuracy"]}),
+        {"x": X, "y": PAIR, "validation_split": 0.3},
+    ),
+    "class weights": (
+        lambda: classifier(metrics=["accuracy"], weighted_metrics=["accuracy"]),
+        {"x": X, "y": CLASSES, "class_weight": {0: 3.0, 2: 0.5}, "validation_split": 0.3},
+    ),
+    "sample weights by output": (
+        lambda: two_heads(dict, weighted_metrics={"kind": ["accuracy"]}),
+        {"x": X, "y": PAIR, "sample_weight": {"price": WEIGHTS, "kind": WEIGHTS[::-1]}, "validation_split": 0.3},
+    ),
+    "one sample weight for all outputs": (lambda: two_heads(dict), {"x": X, "y": PAIR, "sample_weight": WEIGHTS}),
+    "float16 with a loss scale": (
+        lambda: compiled(half(), keras.optimizers.LossScaleOptimizer(keras.optimizers.Adam(0.01), initial_scale=64.0)),
+        {"x": X, "y": Y},
+    ),
+    "schedule and clipping": (lambda: compiled(chain(layers.Dense(4), layers.Dense(1)), schedule()), {"x": X, "y": Y}),
+    "momentum and EMA": (lambda: compiled(chain(layers.Dense(1)), ema()), {"x": X, "y": Y}),
+    "a metric that is no mean, bool labels": (
+        lambda: compiled(
+            chain(layers.Dense(1, "sigmoid")),
+            loss="binary_crossentropy",
+            metrics=[keras.metrics.AUC(name="auc")],
+            weighted_metrics=[keras.metrics.AUC(name="weighted_auc")],
+        ),
+        {"x": X, "y": Y > 0, "sample_weight": WEIGHTS, "validation_split": 0.3},
+    ),
+    "validation with weights": (
+        lambda: compiled(chain(layers.Dense(1)), weighted_metrics=["mae"]),
+        {"x": X, "y": Y, "validation_data": (X[:7], Y[:7], WEIGHTS[:7])},
+    ),
+    "not built before fit": (lambda: compiled(Unbuilt()), {"x": X, "y": Y, "validation_split": 0.3}),
+}
+
+# Those that go farthest from each other; the others take as long, and are left to the slow tests.
+QUICK = ("batch norm", "dropout", "train_step of its own", "inputs in a dict", "sample weights by output")
+# XLA draws other random numbers; the rest of these have each its own kind of operation
+JIT = ("batch norm", "train_step of its own", "attention", "outputs in a dict", "float16 with a loss scale")
+MORE = [pytest.param(kind, marks=pytest.mark.slow) for kind in KINDS if kind not in QUICK]
+
+
+def trained(kind, train, *, jit, seed=1):
+    """Build a model of this kind and train it: (what fit returned, the model)."""
+    build, data = KINDS[kind]
+    keras.utils.set_random_seed(seed)
+    model = build()
+    model.jit_compile = jit
+    return train(model, **data, epochs=EPOCHS, batch_size=BATCH, shuffle=False, verbose=0), model
+
+
+def by_keras(model, **options):
+    return model.fit(**options)
+
+
+def by_jointdec(jit):
+    return lambda model, x, y, **options: jointdec.fit(model, x, y, jit=jit, tracking="none", **options)
+
+
+def assert_alike(kind, jit):
+    history, theirs = trained(kind, by_keras, jit=jit)
+    run, ours = trained(kind, by_jointdec(jit), jit=jit)
+    assert run.outcome == "finished"
+    assert list(run.history) == list(history.history)
+    for name, values in history.history.items():
+        np.testing.assert_allclose(run.history[name], values, rtol=TOLERANCE, atol=TOLERANCE, err_msg=name)
+    variables = [(m.variables, m.optimizer.variables) for m in (ours, theirs)]
+    for mine, keras_own in zip(*variables, strict=True):
+        assert len(mine) == len(keras_own)
+        for a, b in zip(mine, keras_own, strict=True):
+            close = np.testing.assert_allclose
+            close(a.numpy(), b.numpy(), rtol=TOLERANCE, atol=TOLERANCE, err_msg=a.path)
+
+
+@pytest.mark.parametrize("kind", [*QUICK, *MORE])
+def test_it_trains_as_keras_does(kind):
+    assert_alike(kind, jit=False)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", JIT)
+def test_compiled_by_xla_it_trains_as_keras_does_with_xla(kind):
+    assert_alike(kind, jit=True)
