@@ -10,7 +10,8 @@ a core (medians of 5 rounds without the training, at its pace):
 | seconds | 0.58 | 0.21 | 0.13 |
 | percent of the steps' time | 14.6 | 5.4 | 3.1 |
 
-500 are kept; MLflow's own page asks for 320. The longer the run, the less they weigh.
+So a run of this length keeps 400, and a long one, for which they weigh less, up to 2,000; MLflow's own page asks for
+320.
 """
 
 from __future__ import annotations

@@ -10,11 +10,14 @@ from pathlib import Path
 import mlflow
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from mlflow import MlflowClient
 from omegaconf import OmegaConf
 
 from jointdec.errors import UserError
 from jointdec.tracking import open_fit_tracker, open_tracker
+from jointdec.tracking.mlflow_tracker import thinning
 
 
 @pytest.fixture
@@ -311,6 +314,20 @@ def test_a_user_s_own_training_is_recorded_without_a_configuration(open_fit, cli
     assert (used.dataset.name, used.dataset.digest) == ("arrays", ("c0ffee" * 10)[:36])
     assert json.loads(used.dataset.profile) == {"x": [100, 3], "y/price": [100]}
     assert [step for step, _ in history(client, tracker.run_id, "step/loss")] == [0, 1, 2]
+
+
+@given(steps=st.integers(1, 10**7))
+def test_a_long_run_keeps_2_000_points_of_a_curve_and_a_short_one_fewer_but_no_less_than_400(steps):
+    points = -(-steps // thinning(steps))
+    assert points <= 2000
+    assert points >= min(steps, 250 if steps < 2000 else 400)
+    if steps > 100_000:
+        assert points > 1950
+
+
+@pytest.mark.parametrize(("steps", "every"), [(1, 1), (500, 1), (501, 2), (1600, 4), (8000, 4), (8001, 5), (40_000, 20)])
+def test_what_a_curve_is_thinned_to(steps, every):
+    assert thinning(steps) == every
 
 
 def test_a_user_s_own_training_may_have_a_name_and_is_thinned_by_its_own_length(open_fit, client, make_epoch):
