@@ -15,7 +15,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from problem import Problem, Round, save
+from contender import Round
+from problem import Problem
+from zoo.problem import Zoo
 
 ENVIRONMENT = {
     "KERAS_BACKEND": "tensorflow",
@@ -66,11 +68,11 @@ class Worker:
         self._process.communicate()
 
 
-def measure(contenders: Mapping[str, tuple[str, Problem]], rounds: int) -> dict[str, list[Round] | str]:
+def measure(contenders: Mapping[str, tuple[str, Problem | Zoo]], rounds: int) -> dict[str, list[Round] | str]:
     """Build all contenders, then run them in turn.
 
     Args:
-        contenders: by any key, the contender's name in `contenders.CONTENDERS` and its problem.
+        contenders: by any key, the contender's name in `contenders.ENTRIES` and its problem.
         rounds: how many timed rounds follow the first, which compiles.
 
     Returns:
@@ -80,9 +82,7 @@ def measure(contenders: Mapping[str, tuple[str, Problem]], rounds: int) -> dict[
     try:
         with tempfile.TemporaryDirectory() as folder:
             for number, (key, (_, problem)) in enumerate(contenders.items()):
-                file = Path(folder, f"{number}.npz")
-                save(problem.molecules, file)
-                workers[key].ask(file=str(file), batch=problem.batch)
+                workers[key].ask(**problem.pack(Path(folder, f"{number}.npz")))
             first = {key: worker.answer() for key, worker in workers.items()}
         measured: dict[str, list[Round] | str] = {
             key: answer if isinstance(answer, str) else [answer] for key, answer in first.items()
