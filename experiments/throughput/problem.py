@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from contender import Contender, Round
+from contender import Contender, Round  # noqa: F401 (the contenders take them from here)
 from hydra import compose, initialize_config_dir
 
 from jointdec.config import Config, conf_folder, parse

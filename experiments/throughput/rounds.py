@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from command import tell
 from contender import Round
 from problem import Problem
 from zoo.problem import Zoo
@@ -66,6 +67,7 @@ class Worker:
     def close(self) -> None:
         """End the process."""
         self._process.communicate()
+        self._log.close()
 
 
 def measure(contenders: Mapping[str, tuple[str, Problem | Zoo]], rounds: int) -> dict[str, list[Round] | str]:
@@ -101,7 +103,14 @@ def measure(contenders: Mapping[str, tuple[str, Problem | Zoo]], rounds: int) ->
     return measured
 
 
-def disagreement(measured: Mapping[str, list[Round] | str], keys: Iterable[str]) -> float:
-    """The largest relative difference between two of these contenders' mean losses of the first epoch."""
-    losses = [rounds[0].loss for key in keys if not isinstance(rounds := measured[key], str)]
-    return (max(losses) - min(losses)) / min(losses)
+def demand_agreement(measured: Mapping[str, list[Round] | str], keys: Iterable[str], tolerance: float) -> None:
+    """See that these contenders train alike, by their mean losses of the first epoch.
+
+    Raises:
+        SystemExit: two of them differ by more than this, relatively, or one is NaN.
+    """
+    losses = {key: rounds[0].loss for key in keys if not isinstance(rounds := measured[key], str)}
+    apart = np.ptp(list(losses.values())) / min(losses.values())
+    if not apart <= tolerance:  # nor if one of them is NaN
+        raise SystemExit(f"throughput: the contenders don't train alike, their losses differ by {apart:.1e}: {losses}")
+    tell(f"first epoch's losses agree within {apart:.1e}")

@@ -16,7 +16,7 @@ class Missing(Exception):  # noqa: N818 (nothing went wrong)
 
 
 class Entry(NamedTuple):
-    """A contender that can be started: ``function`` in ``module`` takes a Problem, or a Zoo, and returns a Contender."""
+    """A contender that can be started: ``function`` in ``module`` takes a Problem or a Zoo, and returns a Contender."""
 
     label: str
     module: str
@@ -40,9 +40,9 @@ CONTENDERS = {
 FOREIGN = {
     "jointdec": Entry("jointdec.fit", "zoo.jointdec_fit", "whole"),
     "streamed": Entry("jointdec.fit, a quarter of the data in memory", "zoo.jointdec_fit", "streamed"),
-    "fit": Entry("Keras fit, defaults", "zoo.keras_fit", "defaults"),
-    "tuned": Entry("Keras fit, 50 steps per execution, tf.data", "zoo.keras_fit", "tuned"),
-    "tuned_xla": Entry("the same with XLA", "zoo.keras_fit", "tuned_xla"),
+    "fit": Entry("fit, defaults", "zoo.keras_fit", "defaults"),
+    "tuned": Entry("fit, tuned", "zoo.keras_fit", "tuned"),
+    "tuned_xla": Entry("fit, tuned, XLA", "zoo.keras_fit", "tuned_xla"),
     "torch_eager": Entry("PyTorch eager", "zoo.torch_loop", "eager"),
     "torch_whole": Entry("PyTorch, torch.compile", "zoo.torch_loop", "compiled"),
     "jax": Entry("JAX scan", "zoo.jax_scan", "scanned"),

@@ -24,7 +24,10 @@ def loss_of(  # noqa: PLR0913, PLR0917 (what a step has)
 
     Args:
         weights: by Keras's paths.
-        x, y, w: inputs by name, labels and sample weights by head, B rows.
+        model: its name.
+        x: inputs by name, B rows.
+        y: labels by head, B rows.
+        w: sample weights by head, B rows.
         noise: a random key, for dropout.
     """
     h, statistics = TRUNKS[model](weights, x, noise)

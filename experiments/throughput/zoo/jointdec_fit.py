@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from contender import Contender
-
 from contenders import Missing
+
 from zoo.models import compiled_model
 from zoo.problem import BATCH, Zoo
 from zoo.stub import fit  # STUB: to be replaced by `from jointdec import fit`

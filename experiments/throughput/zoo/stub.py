@@ -19,7 +19,8 @@ def fit(model, x, y, *, sample_weight, batch_size, epochs, callbacks, **options)
     @tf.function(jit_compile=True, autograph=False)
     def program():  # noqa: ANN202
         def body(step, curve):  # noqa: ANN001, ANN202
-            batch = tf.nest.map_structure(lambda a: a[step * batch_size : (step + 1) * batch_size], data)
+            rows = step * batch_size + tf.range(batch_size)
+            batch = tf.nest.map_structure(lambda a: tf.gather(a, rows), data)
             for metric in model.metrics:
                 metric.reset_state()
             loss = model.train_step(batch)["loss"]

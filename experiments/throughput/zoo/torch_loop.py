@@ -9,8 +9,8 @@ from collections.abc import Callable
 
 import torch
 from contender import Contender, Round
-
 from contenders import Missing
+
 from zoo.problem import BATCH, BETA_1, BETA_2, EPSILON, LEARNING_RATE, NORM_MOMENTUM, SHRINK, Zoo
 from zoo.torch_twins import Tensors, inputs, loss_of, starting_weights
 

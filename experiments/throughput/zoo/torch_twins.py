@@ -23,8 +23,10 @@ def loss_of(weights: Tensors, model: str, x: Tensors, y: Tensors, w: Tensors) ->
 
     Args:
         weights: as `starting_weights` lays them out.
+        model: its name.
         x: inputs as `inputs` lays them out, B rows.
-        y, w: labels and sample weights by head, B rows.
+        y: labels by head, B rows.
+        w: sample weights by head, B rows.
     """
     h, statistics = TRUNKS[model](weights, x)
     logits = h @ weights["cls/kernel"] + weights["cls/bias"]

@@ -47,7 +47,7 @@ def in_turns(steps: int, fit: Callable[[Turns], object]) -> Contender:
     def run() -> None:
         try:
             fit(turns)
-        except BaseException as error:  # noqa: BLE001 (it is raised again where the epoch was asked for)
+        except BaseException as error:  # raised again where the epoch was asked for
             turns.answers.put(error)
 
     Thread(target=run, daemon=True).start()
