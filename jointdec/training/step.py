@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from typing import Any, Protocol
 
 import keras
@@ -84,6 +85,11 @@ class KerasStep:
         self._optimizers = list({id(optimizer): optimizer for optimizer in held}.values())  # one may have two names
         self._touched: list[tf.Variable] = []
         self._traced: Callable[[Batch, Tensor], tuple[Tensor, Tensor]] | None = None
+        # op by op these take as long as twenty steps of a small model; a metric of the user's may do as it likes
+        own = all(type(metric).__module__.startswith("keras.") for metric in _single_metrics(model))
+        graph = partial(tf.function, autograph=False, reduce_retracing=True)
+        self._reset = graph(model.reset_metrics) if own else model.reset_metrics
+        self._results = graph(model.get_metrics_result) if own else model.get_metrics_result
 
     def trace(self, batch: Batch) -> Callable[[Batch, Tensor], tuple[Tensor, Tensor]]:
         """See `Step.trace`."""
@@ -120,7 +126,11 @@ class KerasStep:
 
     def begin_epoch(self) -> None:
         """See `Step.begin_epoch`."""
-        self.model.reset_metrics()
+        self._reset()
+
+    def epoch_logs(self) -> dict[str, float]:
+        """The model's metrics over the steps since the epoch began, by Keras's names."""
+        return {name: float(value) for name, value in self._results().items()}
 
     def scale(self) -> Tensor | None:
         """See `Step.scale`."""
@@ -194,6 +204,14 @@ class KerasStep:
             return tf.where(tf.math.is_finite(norms[0]), norms / tf.cast(scale, self.dtype), tf.zeros_like(norms))
 
         return tf.cond(wanted, taken, lambda: tf.zeros(1 + len(layers), self.dtype))
+
+
+def _single_metrics(model: keras.Model) -> Iterator[keras.metrics.Metric]:
+    for metric in model.metrics:
+        if isinstance(metric, CompileMetrics):
+            yield from metric.metrics
+        else:
+            yield metric
 
 
 def head_name(model: keras.Model, log: str) -> str:
