@@ -34,7 +34,9 @@ def loss_must_be_a_number(model: keras.Model) -> Iterator[None]:
                 raise NoLossNumber(told) from error
             raise
         if not _is_number(loss) or len(loss.shape) > 0:
-            raise NoLossNumber(f"{_name(compute)} gives {_what(loss)}, but must give one number a batch: take keras.ops.mean.")
+            raise NoLossNumber(
+                f"{_name(compute)} gives {_what(loss)}, but must give one number a batch: take keras.ops.mean."
+            )
         return loss
 
     model.__dict__["compute_loss"] = watched
@@ -44,7 +46,7 @@ def loss_must_be_a_number(model: keras.Model) -> Iterator[None]:
         del model.__dict__["compute_loss"]
 
 
-def _loss_without_numbers(
+def _loss_without_numbers(  # noqa: PLR0913, PLR0917 (Keras's own signature)
     model: keras.Model,
     x: Any = None,  # noqa: ANN401 (what Keras hands over)
     y: Any = None,  # noqa: ANN401
@@ -68,7 +70,7 @@ def _loss_without_numbers(
 
 
 def _is_number(value: Any) -> bool:  # noqa: ANN401 (whatever a function gives)
-    return tf.is_tensor(value) and (value.dtype.is_floating or value.dtype.is_integer)
+    return bool(tf.is_tensor(value)) and bool(value.dtype.is_floating or value.dtype.is_integer)
 
 
 def _what(value: Any) -> str:  # noqa: ANN401
