@@ -14,7 +14,12 @@ import tensorflow as tf
 from jointdec.errors import NoLossNumber
 from jointdec.training.outputs import along, loss_function
 
+WITHOUT_GRADIENT = "No gradients provided for any variable"  # what Keras's optimizers say
 MEND = "a loss must give numbers: one value a place, or their mean by keras.ops.mean"
+
+DIFFERENTIABLE = (
+    "it must come from the model's outputs by keras.ops or TensorFlow, without argmax, round, comparisons or NumPy"
+)
 
 
 @contextmanager
@@ -22,9 +27,10 @@ def loss_must_be_a_number(model: keras.Model) -> Iterator[None]:
     """Look at what the model's ``compute_loss`` gives meanwhile.
 
     Raises:
-        NoLossNumber: it is no single number, or one of the compiled losses gives none.
+        NoLossNumber: it is no single number, one of the compiled losses gives none, or no weight has a gradient by it.
     """
     compute: Callable[..., Any] = model.compute_loss
+    without_numbers = list[str]()
 
     def watched(*arguments: Any, **options: Any) -> Any:  # noqa: ANN401 (Keras's own signature)
         try:
@@ -33,6 +39,7 @@ def loss_must_be_a_number(model: keras.Model) -> Iterator[None]:
             if told := _loss_without_numbers(model, *arguments, **options):
                 raise NoLossNumber(told) from error
             raise
+        without_numbers.append(_loss_without_numbers(model, *arguments, **options))
         if not _is_number(loss) or len(loss.shape) > 0:
             raise NoLossNumber(
                 f"{_name(compute)} gives {_what(loss)}, but must give one number a batch: take keras.ops.mean."
@@ -42,6 +49,12 @@ def loss_must_be_a_number(model: keras.Model) -> Iterator[None]:
     model.__dict__["compute_loss"] = watched
     try:
         yield
+    except ValueError as error:
+        if WITHOUT_GRADIENT not in str(error):
+            raise
+        raise NoLossNumber(
+            next(filter(None, without_numbers), f"The loss has no gradient: {DIFFERENTIABLE}.")
+        ) from error
     finally:
         del model.__dict__["compute_loss"]
 
