@@ -30,7 +30,7 @@ def loss_must_be_a_number(model: keras.Model) -> Iterator[None]:
         NoLossNumber: it is no single number, one of the compiled losses gives none, or no weight has a gradient by it.
     """
     compute: Callable[..., Any] = model.compute_loss
-    without_numbers = list[str]()
+    calls = list[tuple[Any, Any]]()
 
     def watched(*arguments: Any, **options: Any) -> Any:  # noqa: ANN401 (Keras's own signature)
         try:
@@ -39,7 +39,7 @@ def loss_must_be_a_number(model: keras.Model) -> Iterator[None]:
             if told := _loss_without_numbers(model, *arguments, **options):
                 raise NoLossNumber(told) from error
             raise
-        without_numbers.append(_loss_without_numbers(model, *arguments, **options))
+        calls.append((arguments, options))
         if not _is_number(loss) or len(loss.shape) > 0:
             raise NoLossNumber(
                 f"{_name(compute)} gives {_what(loss)}, but must give one number a batch: take keras.ops.mean."
@@ -52,9 +52,8 @@ def loss_must_be_a_number(model: keras.Model) -> Iterator[None]:
     except ValueError as error:
         if WITHOUT_GRADIENT not in str(error):
             raise
-        raise NoLossNumber(
-            next(filter(None, without_numbers), f"The loss has no gradient: {DIFFERENTIABLE}.")
-        ) from error
+        told = (_loss_without_numbers(model, *arguments, **options) for arguments, options in calls)
+        raise NoLossNumber(next(filter(None, told), f"The loss has no gradient: {DIFFERENTIABLE}.")) from error
     finally:
         del model.__dict__["compute_loss"]
 
