@@ -1,4 +1,4 @@
-"""`jointdec.fit`: where ``model.fit(x, y, epochs=20)`` stood, with the same result, one program an epoch, and a record."""
+"""`jointdec.fit`: where ``model.fit(x, y, epochs=20)`` stood, with its result, one program an epoch, and a record."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 import keras
 
-from jointdec.fitting.asked import Asked
+from jointdec.fitting.asked import Asked, require_names
 from jointdec.fitting.data import Given
 from jointdec.fitting.keras_itself import KerasItself, reason
 from jointdec.fitting.programs import ProgramTraining
@@ -82,6 +82,7 @@ def fit(  # noqa: PLR0913 (Keras's fit has as many)
         UserError: bad input; one of `jointdec.errors`, in one sentence, before anything is recorded or trained.
     """
     asked = Asked(epochs, batch_size, shuffle, initial_epoch, seed, jit, on_divergence, norms, memory)
+    require_names(tracking, experiment, name, tags)
     said, called = FitTerminal(verbose), listed(callbacks)
     given = Given(x, y, sample_weight, class_weight, validation_data, validation_split)
     training: ProgramTraining | KerasItself

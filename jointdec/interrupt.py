@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import signal
 import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import FrameType, TracebackType
 from typing import Self
 
@@ -36,3 +39,13 @@ class StopRequest:
         self.made = True
         if self._message:
             print(f"\n{self._message}", file=sys.stderr)
+
+
+@contextmanager
+def stop_request() -> Iterator[StopRequest]:
+    """A `StopRequest`; in a thread, where Python delivers no signals, one that is never made."""
+    if threading.current_thread() is threading.main_thread():
+        with StopRequest() as stop:
+            yield stop
+    else:
+        yield StopRequest()

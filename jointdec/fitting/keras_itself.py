@@ -9,15 +9,18 @@ from typing import Any
 
 import keras
 import pandas as pd
+import tensorflow as tf
 
 from jointdec.errors import BadArgument
 from jointdec.fitting.asked import Asked
 from jointdec.fitting.data import Given
 from jointdec.fitting.run import Run
+from jointdec.interrupt import StopRequest, stop_request
 from jointdec.reporting.fit_terminal import FitTerminal
 from jointdec.tracking.tracker import Tracker
 from jointdec.training.callbacks import that_want_batches
 from jointdec.training.checks import require_compiled
+from jointdec.training.inputs import read_examples, split_off, unpack_validation
 from jointdec.training.step import head_name
 
 
@@ -32,10 +35,42 @@ def reason(model: keras.Model, given: Given, callbacks: Sequence[keras.callbacks
         return "the model was compiled with run_eagerly=True"
     if model.distribute_strategy.num_replicas_in_sync > 1:
         return f"the model is spread over {model.distribute_strategy.num_replicas_in_sync} replicas"
-    for data in (given.x, given.validation_data):
-        if isinstance(data, keras.utils.PyDataset) or hasattr(data, "__next__"):
-            return f"{type(data).__name__} makes its batches in Python"
+    return _of_data(given.x) or _of_data(given.validation_data)
+
+
+def _of_data(data: Any) -> str | None:  # noqa: ANN401 (whatever Keras takes)
+    if _makes_batches(data):
+        return f"{type(data).__name__} makes its batches in Python"
+    if isinstance(data, tf.data.Dataset) and not _alike(data):
+        return "the data set does not say the shape of an example, so that its batches may have several"
     return None
+
+
+def _makes_batches(data: Any) -> bool:  # noqa: ANN401
+    return isinstance(data, keras.utils.PyDataset) or hasattr(data, "__next__")
+
+
+def _alike(dataset: tf.data.Dataset) -> bool:
+    """Whether all batches have one shape, but for the number of examples."""
+    return all(
+        isinstance(spec, tf.TensorSpec) and spec.shape.rank and spec.shape[1:].is_fully_defined()
+        for spec in tf.nest.flatten(dataset.element_spec)
+    )
+
+
+def _check(model: keras.Model, given: Given) -> None:
+    """Refuse arrays as `jointdec.fitting.data.prepare` does."""
+    require_compiled(model)
+    if _are_arrays(given.x):
+        examples = read_examples(model, given.x, given.y, given.sample_weight, given.class_weight)
+        if given.validation_data is None and given.validation_split:
+            split_off(examples, given.validation_split)
+    if given.validation_data is not None and _are_arrays(given.validation_data):
+        unpack_validation(model, given.validation_data)
+
+
+def _are_arrays(data: Any) -> bool:  # noqa: ANN401
+    return not (_makes_batches(data) or isinstance(data, tf.data.Dataset))
 
 
 class KerasItself:
@@ -47,7 +82,7 @@ class KerasItself:
     def __init__(
         self, model: keras.Model, given: Given, asked: Asked, callbacks: Sequence[keras.callbacks.Callback]
     ) -> None:
-        require_compiled(model)
+        _check(model, given)
         if asked.on_divergence == "skip":
             raise BadArgument(
                 "on_divergence='skip' needs jointdec's programs, and Keras's own loop trains here: use 'stop'."
@@ -65,16 +100,17 @@ class KerasItself:
     def train(self, tracker: Tracker, folder: Path, said: FitTerminal) -> Run:
         """See `jointdec.fitting.programs.ProgramTraining.train`."""
         asked, given = self._asked, self._given
-        record = _Record(tracker, self._model)
-        history = self._model.fit(
-            **given._asdict(),
-            epochs=asked.epochs,
-            batch_size=asked.batch_size,
-            shuffle=asked.shuffle,
-            initial_epoch=asked.initial_epoch,
-            callbacks=[*self._callbacks, record],
-            verbose=said.keras_verbose,
-        ).history
+        with stop_request() as stop:
+            record = _Record(tracker, self._model, stop)
+            history = self._model.fit(
+                **given._asdict(),
+                epochs=asked.epochs,
+                batch_size=asked.batch_size,
+                shuffle=asked.shuffle,
+                initial_epoch=asked.initial_epoch,
+                callbacks=[*self._callbacks, record],
+                verbose=said.keras_verbose,
+            ).history
         finite = all(pd.notna(value) and abs(value) != float("inf") for value in history.get("loss", []))
         return Run(
             model=self._model,
@@ -82,7 +118,7 @@ class KerasItself:
             steps=pd.DataFrame(),
             norms=pd.DataFrame(),
             epochs=pd.DataFrame(record.rows, index=pd.Index(record.epochs, name="epoch")),
-            outcome="finished" if finite else "diverged",
+            outcome="diverged" if not finite else "interrupted" if stop.made else "finished",
             divergence=None,
             jit=bool(self._model.jit_compile),
             run_id=tracker.run_id,
@@ -91,11 +127,11 @@ class KerasItself:
 
 
 class _Record(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ships no types
-    """Records each epoch."""
+    """Records each epoch, and ends the training after one when that is wished."""
 
-    def __init__(self, tracker: Tracker, model: keras.Model) -> None:
+    def __init__(self, tracker: Tracker, model: keras.Model, stop: StopRequest) -> None:
         super().__init__()
-        self._tracker, self._of = tracker, model
+        self._tracker, self._of, self._stop = tracker, model, stop
         self.rows: list[dict[str, float]] = []
         self.epochs: list[int] = []
 
@@ -112,3 +148,5 @@ class _Record(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ships no
         self.rows.append(row | {"seconds": time.perf_counter() - self._began})
         self.epochs.append(epoch)
         self._tracker.log_metrics(row, epoch)
+        if self._stop.made:
+            self._of.stop_training = True

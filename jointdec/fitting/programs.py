@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import keras
 import numpy as np
@@ -17,7 +14,7 @@ from jointdec.divergence.own_model import StepDivergence, find_divergence
 from jointdec.fitting.asked import Asked
 from jointdec.fitting.data import Given, Prepared, prepare
 from jointdec.fitting.run import Run
-from jointdec.interrupt import StopRequest
+from jointdec.interrupt import stop_request
 from jointdec.reporting.curve_arrays import save_curves
 from jointdec.reporting.fit_terminal import FitTerminal
 from jointdec.reporting.frames import epochs_frame, norms_frame, steps_frame
@@ -126,7 +123,7 @@ class ProgramTraining:
         callbacks.on_train_begin()
         first = model._initial_epoch or self._asked.initial_epoch  # BackupAndRestore sets it, as for Keras's own fit
         logs: dict[str, float] = {}
-        with _stop_request() as stop, said.epochs(self._asked.epochs - first) as show:
+        with stop_request() as stop, said.epochs(self._asked.epochs - first) as show:
             for epoch in range(first, self._asked.epochs):
                 callbacks.on_epoch_begin(epoch)
                 result = self._named(self.loop.run_epoch(epoch))
@@ -150,6 +147,9 @@ class ProgramTraining:
         """With Keras's means and metrics of the epoch, by the names of the heads."""
         last = {name: float(values[-1]) for name, values in result.steps.items()}
         self.loop.log_training(last)
+        bad = len(result.skipped) + (result.diverged_at is not None and self.loop.stops)
+        if len(result.steps["loss"]) == bad:  # Keras's mean of nothing is 0, and would be the best loss of all
+            self.loop.logs |= {name: np.nan for name in self.loop.logs if not name.startswith("val_")}
         train = {name: value for name, value in self.loop.logs.items() if not name.startswith("val_")}
         return replace(result, train=self._by_head(train), val=self._by_head(result.val))
 
@@ -168,13 +168,3 @@ class ProgramTraining:
             return np.empty(0, np.int64)
         epoch, within = divmod(step, batches.steps)
         return order(epoch)[within * batches.size : (within + 1) * batches.size]
-
-
-@contextmanager
-def _stop_request() -> Iterator[Any]:
-    """Ctrl-C stops after the epoch; in a thread, where signals never arrive, nothing changes."""
-    if threading.current_thread() is threading.main_thread():
-        with StopRequest() as stop:
-            yield stop
-    else:
-        yield StopRequest()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from html import escape
-from typing import Any
 
 import keras
 import pandas as pd
@@ -21,7 +20,8 @@ class Run:
     Attributes:
         model: the trained model; after a divergence with the weights that the bad step started from.
         history: what Keras's ``History.history`` would hold: name -> a value an epoch.
-        steps: a row a step, indexed by its global number: ``loss`` and each output's; empty where Keras's own loop trained.
+        steps: a row a step, indexed by its global number: ``loss`` and each output's; empty where Keras's own loop
+            trained.
         norms: a row a step whose gradient was measured: ``grad_norm``, and each layer's by path.
         epochs: a row an epoch: ``train/…``, ``val/…``, ``seconds``, ``ms_per_step``.
         outcome: ``finished``, ``diverged`` or ``interrupted``.
@@ -53,7 +53,7 @@ class Run:
 
     def _repr_html_(self) -> str:
         """What a notebook shows."""
-        table: Any = self.epochs.tail(SHOWN).to_html(float_format="{:.4g}".format)
+        table: str = self.epochs.tail(SHOWN).to_html(float_format="{:.4g}".format)
         lines = [f"<b>{escape(self.outcome)}</b>, {len(self.epochs)} epochs"]
         if self.divergence:
             lines.append(escape(self.divergence.sentence))

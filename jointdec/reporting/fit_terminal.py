@@ -25,7 +25,7 @@ class FitTerminal:
     """
 
     def __init__(self, verbose: int | str) -> None:
-        if verbose not in (0, 1, 2, "auto"):
+        if not isinstance(verbose, int | str) or verbose not in (0, 1, 2, "auto"):
             raise BadArgument(f"verbose is {verbose!r}, but must be 0, 1, 2 or 'auto'.")
         self.keras_verbose = verbose
         self._console = Console(highlight=False, quiet=verbose == 0)

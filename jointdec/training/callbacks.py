@@ -7,6 +7,8 @@ from typing import Any
 
 import keras
 
+from jointdec.errors import BadArgument
+
 BATCH_METHODS = (
     *("on_train_batch_begin", "on_train_batch_end", "on_batch_begin", "on_batch_end"),
     *("on_test_batch_begin", "on_test_batch_end"),
@@ -19,12 +21,21 @@ def that_want_batches(callbacks: Sequence[keras.callbacks.Callback]) -> list[str
 
 
 def listed(callbacks: Any) -> list[keras.callbacks.Callback]:  # noqa: ANN401 (None, one, several or a CallbackList)
-    """The callbacks that ``fit`` was given, one by one."""
-    if callbacks is None:
-        return []
+    """The callbacks that ``fit`` was given, one by one.
+
+    Raises:
+        BadArgument: one is no callback.
+    """
     if isinstance(callbacks, keras.callbacks.CallbackList):
         return list(callbacks.callbacks)
-    return list(callbacks) if isinstance(callbacks, (list, tuple)) else [callbacks]
+    found: list[keras.callbacks.Callback] = keras.tree.flatten([] if callbacks is None else callbacks)
+    for callback in found:
+        if not isinstance(callback, keras.callbacks.Callback):
+            raise BadArgument(
+                f"callbacks has {callback!r}, but must be one of keras.callbacks, or a list of them: a class is called "
+                "first, and a function goes into keras.callbacks.LambdaCallback."
+            )
+    return found
 
 
 def _wants_batches(callback: keras.callbacks.Callback) -> bool:

@@ -8,12 +8,13 @@ from typing import Any
 
 import tensorflow as tf
 
-from jointdec.errors import BadArgument
+from jointdec.errors import BadArgument, DataTooLarge
 from jointdec.training.feed import CHUNK, Batches, Feed
 from jointdec.training.program import Chunk
 
 Tensor = Any  # TensorFlow has no types
 Batch = tuple[Any, ...]
+AT_ONCE = 3  # chunks on the device: the one that trains, the one that is read, and its copy
 
 
 class DatasetFeed(Feed):
@@ -27,6 +28,7 @@ class DatasetFeed(Feed):
 
     Raises:
         BadArgument: it is endless or empty, or a batch before the last one is smaller than the first.
+        DataTooLarge: not even a batch fits.
     """
 
     def __init__(self, dataset: tf.data.Dataset, memory: int) -> None:
@@ -35,46 +37,67 @@ class DatasetFeed(Feed):
         first = _as_batch(next(iter(dataset)))
         self.specs = tf.nest.map_structure(lambda a: tf.TensorSpec(a.shape, a.dtype), first)
         a_batch = sum(tensor.dtype.size * int(tf.size(tensor)) for tensor in tf.nest.flatten(first))
-        self.capacity = max(1, min(CHUNK, self.batches.full, memory // (3 * max(1, a_batch))))
+        require_room(self.batches.size, a_batch, memory)
+        self.capacity = max(1, min(CHUNK, self.batches.full, memory // (AT_ONCE * max(1, a_batch))))
         self._reader = ThreadPoolExecutor(1, thread_name_prefix="jointdec-read")
-        self._epoch = -1
-        self._source: Iterator[Any] = iter(())
         self._kept: dict[int, Future[Chunk]] = {}
+        self._go_through(-1)
 
     def chunk(self, epoch: int, number: int) -> Chunk:
-        """See `Feed.chunk`. Chunks come in their order; the one given last can be asked for again."""
-        if epoch != self._epoch:
-            self._epoch, self._kept = epoch, {}
-            self._source = iter(self._dataset)
-        if number not in self._kept:
-            self._kept[number] = self._reader.submit(self._read, number)
-        kept = self._kept[number].result()
+        """See `Feed.chunk`. Chunks are read in their order; the one given last can be asked for again."""
+        chunk = self._read_until(epoch, number)
         self._kept = {place: each for place, each in self._kept.items() if place >= number}
-        if number + 1 not in self._kept and (number + 1) * self.capacity < self.batches.steps:
-            self._kept[number + 1] = self._reader.submit(self._read, number + 1)
-        return kept
+        return chunk
 
     def last(self, epoch: int) -> Chunk:
         """See `Feed.last`."""
-        number = -(-self.batches.full // self.capacity)  # behind the chunks of full batches
-        if epoch != self._epoch or number - 1 not in self._kept:
-            for earlier in range(number):
-                self.chunk(epoch, earlier)
-        if number not in self._kept:
-            self._kept[number] = self._reader.submit(self._read_last)
+        return self._read_until(epoch, self._full_chunks)
+
+    @property
+    def _full_chunks(self) -> int:
+        return -(-self.batches.full // self.capacity)
+
+    def _go_through(self, epoch: int) -> None:
+        """Begin at the first batch."""
+        self._epoch, self._source, self._asked, self._kept = epoch, iter(self._dataset), 0, {}
+
+    def _read_until(self, epoch: int, number: int) -> Chunk:
+        if epoch != self._epoch or (number < self._asked and number not in self._kept):
+            self._go_through(epoch)
+        for place in range(self._asked, min(number + 2, self._full_chunks + (self.batches.rest > 0))):
+            reading = self._reader.submit(self._read, self._source, place)
+            if place >= number:
+                self._kept[place] = reading
+            self._asked = place + 1
         return self._kept[number].result()
 
-    def _read(self, number: int) -> Chunk:
+    def _read(self, source: Iterator[Any], number: int) -> Chunk:
+        if number == self._full_chunks:
+            return Chunk(_as_batch(next(source)), tf.range(self.batches.rest))
         count = min(self.capacity, self.batches.full - number * self.capacity)
-        if count <= 0:
-            return self._read_last()
-        read = [_as_batch(next(self._source)) for _ in range(count)]
+        read = [_as_batch(next(source)) for _ in range(count)]
         read += read[:1] * (self.capacity - count)  # what no step reaches
         data = tf.nest.map_structure(lambda *parts: tf.concat(parts, 0), *read)
         return Chunk(data, tf.range(self.capacity * self.batches.size))
 
-    def _read_last(self) -> Chunk:
-        return Chunk(_as_batch(next(self._source)), tf.range(self.batches.rest))
+
+def require_room(size: int, a_batch: int, memory: int) -> None:
+    """Raise DataTooLarge where chunks of one batch are too large already.
+
+    Args:
+        size: examples in a batch.
+        a_batch: its bytes.
+        memory: bytes that all chunks together may take.
+    """
+    if AT_ONCE * a_batch > memory:
+        raise DataTooLarge(
+            f"A batch of {size:,} examples takes {_megabytes(AT_ONCE * a_batch)} with the two that are read ahead, and "
+            f"{_megabytes(memory)} are allowed: use a smaller batch_size or a larger memory."
+        )
+
+
+def _megabytes(size: int) -> str:
+    return f"{size / 1e6:,.1f} MB"
 
 
 def _as_batch(element: Any) -> Batch:  # noqa: ANN401 (a tree of tensors)

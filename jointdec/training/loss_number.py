@@ -14,7 +14,12 @@ import tensorflow as tf
 from jointdec.errors import NoLossNumber
 from jointdec.training.outputs import along, loss_function
 
+WITHOUT_GRADIENT = "No gradients provided for any variable"  # what Keras's optimizers say
 MEND = "a loss must give numbers: one value a place, or their mean by keras.ops.mean"
+
+DIFFERENTIABLE = (
+    "it must come from the model's outputs by keras.ops or TensorFlow, without argmax, round, comparisons or NumPy"
+)
 
 
 @contextmanager
@@ -22,9 +27,10 @@ def loss_must_be_a_number(model: keras.Model) -> Iterator[None]:
     """Look at what the model's ``compute_loss`` gives meanwhile.
 
     Raises:
-        NoLossNumber: it is no single number, or one of the compiled losses gives none.
+        NoLossNumber: it is no single number, one of the compiled losses gives none, or no weight has a gradient by it.
     """
     compute: Callable[..., Any] = model.compute_loss
+    calls = list[tuple[Any, Any]]()
 
     def watched(*arguments: Any, **options: Any) -> Any:  # noqa: ANN401 (Keras's own signature)
         try:
@@ -33,18 +39,26 @@ def loss_must_be_a_number(model: keras.Model) -> Iterator[None]:
             if told := _loss_without_numbers(model, *arguments, **options):
                 raise NoLossNumber(told) from error
             raise
+        calls.append((arguments, options))
         if not _is_number(loss) or len(loss.shape) > 0:
-            raise NoLossNumber(f"{_name(compute)} gives {_what(loss)}, but must give one number a batch: take keras.ops.mean.")
+            raise NoLossNumber(
+                f"{_name(compute)} gives {_what(loss)}, but must give one number a batch: take keras.ops.mean."
+            )
         return loss
 
     model.__dict__["compute_loss"] = watched
     try:
         yield
+    except ValueError as error:
+        if WITHOUT_GRADIENT not in str(error):
+            raise
+        told = (_loss_without_numbers(model, *arguments, **options) for arguments, options in calls)
+        raise NoLossNumber(next(filter(None, told), f"The loss has no gradient: {DIFFERENTIABLE}.")) from error
     finally:
         del model.__dict__["compute_loss"]
 
 
-def _loss_without_numbers(
+def _loss_without_numbers(  # noqa: PLR0913, PLR0917 (Keras's own signature)
     model: keras.Model,
     x: Any = None,  # noqa: ANN401 (what Keras hands over)
     y: Any = None,  # noqa: ANN401
@@ -68,7 +82,7 @@ def _loss_without_numbers(
 
 
 def _is_number(value: Any) -> bool:  # noqa: ANN401 (whatever a function gives)
-    return tf.is_tensor(value) and (value.dtype.is_floating or value.dtype.is_integer)
+    return bool(tf.is_tensor(value)) and bool(value.dtype.is_floating or value.dtype.is_integer)
 
 
 def _what(value: Any) -> str:  # noqa: ANN401

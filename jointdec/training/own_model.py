@@ -11,10 +11,9 @@ import numpy.typing as npt
 import psutil
 import tensorflow as tf
 
-from jointdec.errors import DataTooLarge
 from jointdec.training.arrays import Array, cast, keras_dtype
 from jointdec.training.compiled import CompiledLoop, Jit
-from jointdec.training.dataset_feed import DatasetFeed
+from jointdec.training.dataset_feed import DatasetFeed, require_room
 from jointdec.training.feed import Feed, Resident, Streamed
 from jointdec.training.held_out import HeldOut
 from jointdec.training.inputs import Examples
@@ -116,12 +115,7 @@ def source_of(examples: Examples, order: Order, batch_size: int, memory: int | N
     size = min(batch_size, examples.size)
     if examples.nbytes <= allowed:
         return Source(Resident(tuple(cast(leaf) for leaf in leaves), order, size), pack)
-    needed = 3 * size * -(-examples.nbytes // examples.size)
-    if needed > allowed:
-        raise DataTooLarge(
-            f"A batch of {size:,} examples takes {_megabytes(needed)} with the two that are read ahead, and {_megabytes(allowed)} "
-            "are allowed: use a smaller batch_size or a larger memory."
-        )
+    require_room(size, size * -(-examples.nbytes // examples.size), allowed)
     return Source(Streamed(tuple(_InKerasDtype(leaf) for leaf in leaves), order, size, allowed), pack)
 
 
@@ -160,7 +154,3 @@ class _InKerasDtype:
 
     def __getitem__(self, rows: npt.NDArray[np.integer]) -> Array:
         return cast(np.asarray(self._array[rows]))
-
-
-def _megabytes(size: int) -> str:
-    return f"{size / 1e6:,.1f} MB"
