@@ -87,8 +87,8 @@ class Watched(np.ndarray):
     """An array that tells which rows were asked for, and by which thread."""
 
     def __getitem__(self, rows):
-        if isinstance(rows, np.ndarray):
-            self.asked.append((rows.tolist(), threading.current_thread().name))
+        if isinstance(rows, slice | np.ndarray):
+            self.asked.append((np.arange(len(self))[rows].tolist(), threading.current_thread().name))
         return np.asarray(self)[rows]
 
 
