@@ -29,7 +29,11 @@ class HeldOut:
         self._sizes: dict[int, int] = {}
 
     def __call__(self) -> dict[str, float]:
-        """What Keras's ``evaluate`` returns as a dict."""
+        """What Keras's ``evaluate`` returns as a dict.
+
+        But for an output's own loss (``nodes_loss``): here that is the mean over examples, as the total is. Keras means
+        it over batches, so that a last, incomplete one counts as much as the others.
+        """
         self._model.reset_metrics()
         batches, capacity = self._feed.batches, self._feed.capacity
         logs: Mapping[str, Any] = {}

@@ -77,7 +77,7 @@ class KerasStep:
         self.layers: tuple[str, ...] = ()
         held = [value for value in vars(model).values() if isinstance(value, keras.optimizers.Optimizer)]
         self._optimizers = list({id(optimizer): optimizer for optimizer in held}.values())  # one may have two names
-        self._touched: list[tf.Variable] = []
+        self._touched: list[tuple[str, tf.Variable]] = []
 
     def trace(self, batch: Batch) -> Callable[[Batch, Tensor], tuple[Tensor, Tensor]]:
         """See `Step.trace`."""
@@ -88,7 +88,8 @@ class KerasStep:
             return self._take(tf.nest.pack_sequence_as(batch, tensors), norms)
 
         traced = tf.function(take, autograph=False).get_concrete_function(*flat, tf.TensorSpec((), tf.bool))
-        self._touched += traced.graph.variables
+        named = _global_seeds()
+        self._touched += [(named.get(id(v), v.name.partition(":")[0]), v) for v in traced.graph.variables]
         return lambda tensors, norms: traced(*tf.nest.flatten(tensors), norms)
 
     def variables(self) -> Mapping[str, tf.Variable]:
@@ -96,9 +97,7 @@ class KerasStep:
         known = [*self.model.variables, *self._optimizer_variables()]
         known += [variable for metric in self.model.metrics for variable in metric.variables]
         # and what the user's own code or Keras's global seed generator holds
-        named = _global_seeds()
-        touched = [(named.get(id(v), v.name.partition(":")[0]), v) for v in self._touched]
-        touched.sort(key=lambda pair: pair[0])
+        touched = sorted(self._touched, key=lambda pair: pair[0])
         return by_path([*((variable.path, variable.value) for variable in known), *touched])
 
     def lasting(self) -> Sequence[tf.Variable]:
