@@ -97,7 +97,9 @@ class Gan(keras.Model):
         noise = keras.random.normal((tf.shape(x)[0], 2))
         entropy = keras.losses.BinaryCrossentropy(from_logits=True)
         with tf.GradientTape() as tape:
-            of_judge = entropy(tf.ones_like(y), self.judge(x)) + entropy(tf.zeros_like(y), self.judge(self.maker(noise)))
+            of_judge = entropy(tf.ones_like(y), self.judge(x)) + entropy(
+                tf.zeros_like(y), self.judge(self.maker(noise))
+            )
         variables = self.judge.trainable_variables
         self.of_judge.apply_gradients(zip(tape.gradient(of_judge, variables), variables, strict=True))
         with tf.GradientTape() as tape:
@@ -206,12 +208,15 @@ def test_a_state_and_the_number_of_a_step_go_on_bit_for_bit_in_the_middle_of_an_
 @every_model
 @every_jit
 def test_the_same_training_twice_gives_the_same_bits(make, jit):
-    loops = [make_loop(make, jit=jit) for _ in range(2)]
-    one, other = ([loop.run_epoch(epoch) for epoch in (0, 1)] for loop in loops)
+    taken = []
+    for _ in range(2):  # one after the other: Keras's global generator is of one training
+        loop = make_loop(make, jit=jit)
+        taken.append(([loop.run_epoch(epoch) for epoch in (0, 1)], loop.state()))
+    (one, state), (other, again) = taken
     for mine, their in zip(one, other, strict=True):
         for name, values in (mine.steps | mine.norms).items():
             np.testing.assert_array_equal(values, (their.steps | their.norms)[name])
-    assert_same(loops[0].state(), loops[1].state())
+    assert_same(state, again)
 
 
 @every_jit

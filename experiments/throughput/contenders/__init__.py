@@ -23,7 +23,7 @@ class Entry(NamedTuple):
 
 CONTENDERS = {
     "compiled": Entry("jointdec, training=compiled", "jointdec_program", "compiled"),
-    "unguarded": Entry("the same without the guard against divergence", "jointdec_program", "unguarded"),
+    "unguarded": Entry("the same, looking at nothing: no guard, no norms", "jointdec_program", "unguarded"),
     "bare": Entry("the bare program: no curves, norms, validation", "bare_program", "bare"),
     "loop": Entry("jointdec.run's loop: validation and MLflow too", "jointdec_program", "loop"),
     "keras": Entry("Keras fit, arrays, defaults", "keras_fit", "defaults"),
@@ -36,6 +36,11 @@ CONTENDERS = {
     "matmul": Entry("float32 matmul 2048 x 2048 x 2048 (TensorFlow)", "matmul", "matmul"),
 }
 
+VARIANTS = {  # of our own program, for guard.py
+    "without_norms": Entry("the guard alone", "jointdec_program", "without_norms"),
+    "all_norms": Entry("the guard, and the norms of every step", "jointdec_program", "all_norms"),
+}
+
 
 def make(name: str, problem: Problem) -> Contender:
     """Build a contender.
@@ -43,7 +48,7 @@ def make(name: str, problem: Problem) -> Contender:
     Raises:
         Missing: its framework, or what that needs, is not installed.
     """
-    entry = CONTENDERS[name]
+    entry = (CONTENDERS | VARIANTS)[name]
     try:
         module = import_module(f"contenders.{entry.module}")
     except ModuleNotFoundError as error:
