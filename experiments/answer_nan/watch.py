@@ -13,8 +13,8 @@ from jointdec.data.dataset import Dataset, Split
 from jointdec.data.load import load
 from jointdec.losses.formulation import CHUNK, Formulation, make_formulation
 from jointdec.sweeping.points import Points
+from jointdec.training.decoder import CompiledTraining
 from jointdec.training.evaluation import on_device
-from jointdec.training.program import CompiledTraining
 
 WATCHED = 2048  # training molecules looked at
 NEAR = 1e-3  # sums of outputs that count as near 0
@@ -40,7 +40,8 @@ def watch(overrides: list[str], seeds: tuple[int, ...], every: int, steps: int) 
                 | look(formulation, watched)
                 | zero_sums(formulation, dataset)
             )
-            if not np.isfinite(training.run_steps(0, first, min(first + every, steps))).all():
+            taken = training.run_steps(0, first, min(first + every, steps), 1)
+            if not all(np.isfinite(values).all() for values in taken):
                 break
     return rows
 

@@ -14,8 +14,8 @@ from jointdec.data.dataset import Split
 from jointdec.data.load import load
 from jointdec.losses.formulation import Tensor
 from jointdec.losses.tf_native import TfNative
+from jointdec.training.decoder import CompiledTraining
 from jointdec.training.evaluation import on_device
-from jointdec.training.program import CompiledTraining
 
 
 class LabelsStopped(TfNative):
@@ -39,7 +39,8 @@ def compare(plan: Plan) -> list[dict[str, float]]:
         taken = []
         for training in trainings:
             training.start_over(config)
-            taken.append(training.run_steps(0, 0, plan.label_steps))
+            steps = training.run_steps(0, 0, plan.label_steps, 1)
+            taken.append(np.concatenate([steps.rows, steps.norms], axis=1))
         weights = [formulation.get_weights() for formulation in (passing, stopped)]
         apart = max(float(np.abs(weights[0][name] - weights[1][name]).max()) for name in weights[0])
         curves = float(np.abs(taken[0] - taken[1]).max())

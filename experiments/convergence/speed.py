@@ -14,8 +14,8 @@ from levels import REFERENCE, Plan, configure
 
 from jointdec.data.load import load
 from jointdec.losses.formulation import make_formulation
+from jointdec.training.decoder import CompiledTraining, compiled_for
 from jointdec.training.order import steps_per_epoch
-from jointdec.training.program import CompiledTraining, compiled_for
 
 SECONDS = 1.0  # about as long is a program timed in a round
 
@@ -52,5 +52,5 @@ def _count(training: CompiledTraining, available: int) -> int:
 
 def _time(training: CompiledTraining, steps: int) -> float:
     start = time.perf_counter()
-    taken = training.run_steps(0, 0, steps)
-    return 1000 * (time.perf_counter() - start) / len(taken)
+    taken = training.run_guarded(0, 0, steps)
+    return 1000 * (time.perf_counter() - start) / len(taken.steps.rows)

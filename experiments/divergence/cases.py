@@ -13,7 +13,7 @@ from jointdec.config import Config
 from jointdec.data.dataset import Dataset, Split
 from jointdec.training.batchwise import dense_labels
 from jointdec.training.order import batch_order
-from jointdec.training.state import State
+from jointdec.training.state import State, moment_path
 
 STEP = 7  # of the first epoch, where a fault of the data or the state is put
 ROW = 3  # of that step's batch
@@ -75,38 +75,37 @@ def label(value: float) -> Callable[[Config, Dataset], Dataset]:
     return put
 
 
-def one_number(group: str, name: str, value: float) -> Callable[[State], State]:
+def one_number(path: str, value: float) -> Callable[[State], State]:
     """One number of a weight or a moment."""
 
     def put(state: State) -> State:
-        arrays = _copy(getattr(state, group))
-        arrays[name][1, 2] = value
-        return replace(state, **{group: arrays})
+        array = np.array(state[path])
+        array[1, 2] = value
+        return State({**state.values, path: array})
 
     return put
+
+
+def one_of_moment(moment: str, name: str, value: float) -> Callable[[State], State]:
+    """One number of Adam's first (``momentum``) or second (``velocity``) moment of a weight."""
+    return one_number(moment_path(name, moment), value)
 
 
 def whole_layer(name: str, change: Callable[[npt.NDArray[Any]], Any]) -> Callable[[State], State]:
     """A layer's kernel or bias."""
 
     def put(state: State) -> State:
-        weights = _copy(state.weights)
-        weights[name] = np.asarray(change(weights[name]), weights[name].dtype)
-        return replace(state, weights=weights)
+        weights = np.array(state[name])
+        return State({**state.values, name: np.asarray(change(weights), weights.dtype)})
 
     return put
 
 
 def silent_atom(state: State) -> State:
     """The first atom's five outputs become exactly 0, as a LeakyReLU of slope 0 would make them."""
-    weights = _copy(state.weights)
-    weights["nodes_4/kernel"][:, :5] = 0
-    weights["nodes_4/bias"][:5] = 0
-    return replace(state, weights=weights)
-
-
-def _copy(arrays: dict[str, Any]) -> dict[str, npt.NDArray[Any]]:
-    return {name: np.array(value) for name, value in arrays.items()}
+    kernel, bias = np.array(state["nodes_4/kernel"]), np.array(state["nodes_4/bias"])
+    kernel[:, :5], bias[:5] = 0, 0
+    return State({**state.values, "nodes_4/kernel": kernel, "nodes_4/bias": bias})
 
 
 def _molecule(config: Config, dataset: Dataset) -> int:
@@ -124,9 +123,9 @@ CASES = (
     Case("weights of a layer at 1e30", "edges_2/kernel", STEP, "edges_gram", "weight_overflow",
          state=whole_layer("edges_2/kernel", lambda kernel: np.full_like(kernel, 1e30))),
     Case("an infinite weight", "one number of nodes_3/kernel", STEP, "nodes_3/kernel", "weight_overflow",
-         state=one_number("weights", "nodes_3/kernel", np.inf)),
+         state=one_number("nodes_3/kernel", np.inf)),
     Case("a NaN weight", "one number of nodes_3/kernel", STEP, "nodes_3/kernel", "corrupted_state",
-         state=one_number("weights", "nodes_3/kernel", np.nan)),
+         state=one_number("nodes_3/kernel", np.nan)),
     Case("float16 overflow in the Gram product", "edges_4/kernel 200 times as large", STEP, "edges_gram",
          "low_precision_overflow", ("training.precision=float16",),
          state=whole_layer("edges_4/kernel", lambda kernel: 200 * kernel)),
@@ -140,11 +139,11 @@ CASES = (
     Case("Adam's epsilon 0, gradients of 0", "optimizer.epsilon=0", 0, "update/edges_mixing/kernel", "epsilon",
          ("optimizer.epsilon=0",)),
     Case("NaN in Adam's second moment", "one number of edges_2/kernel's", STEP, "second/edges_2/kernel",
-         "corrupted_state", state=one_number("second", "edges_2/kernel", np.nan)),
+         "corrupted_state", state=one_of_moment("velocity", "edges_2/kernel", np.nan)),
     Case("Inf in Adam's first moment", "one number of nodes_2/kernel's", STEP, "first/nodes_2/kernel",
-         "corrupted_state", state=one_number("first", "nodes_2/kernel", np.inf)),
+         "corrupted_state", state=one_of_moment("momentum", "nodes_2/kernel", np.inf)),
     Case("negative second moment", "one number of edges_1/kernel's is -1", STEP, "update/edges_1/kernel",
-         "corrupted_state", state=one_number("second", "edges_1/kernel", -1.0)),
+         "corrupted_state", state=one_of_moment("velocity", "edges_1/kernel", -1.0)),
     Case("squared error that overflows", "loss=mse, edges_mixing/bias 1e20", STEP, "edges_squares", "weight_overflow",
          ("loss=mse",), state=whole_layer("edges_mixing/bias", lambda bias: np.full_like(bias, 1e20))),
 )  # fmt: skip

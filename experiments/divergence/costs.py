@@ -67,7 +67,7 @@ def _compiled(on_divergence: str) -> Round:
         if on_divergence == "stop":
             training.run_guarded(0, 0, steps)
         else:
-            training.run_steps(0, 0, steps)
+            training.run_steps(0, 0, steps, training.policy.norms)
         return 1000 * (time.perf_counter() - start) / steps
 
     return run

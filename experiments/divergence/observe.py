@@ -49,7 +49,7 @@ def advance(case: Case, loop: Loop) -> int:
     """Put a fault of the state in its place; the step to go on from."""
     if case.state is None:
         return 0
-    loop.run_steps(0, 0, STEP)
+    loop.run_steps(0, 0, STEP, loop.policy.norms)
     loop.restore(case.state(loop.state()))
     return STEP
 

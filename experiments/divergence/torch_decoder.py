@@ -11,6 +11,7 @@ from torch.nn import functional
 
 from jointdec.config import Config
 from jointdec.data.dataset import EDGE_CLASSES, NODE_CLASSES, NODES
+from jointdec.divergence.decoder_state import decoder_state
 from jointdec.models.architecture import GRAM_WIDTH, architecture
 from jointdec.training.state import State
 
@@ -22,15 +23,16 @@ class Trainer:
 
     def __init__(self, config: Config, state: State) -> None:
         self._config, self._layers = config, architecture(config.model)
-        self._weights = {name: _tensor(value).requires_grad_() for name, value in state.weights.items()}
+        start = decoder_state(config.model, state)
+        self._weights = {name: _tensor(value).requires_grad_() for name, value in start.weights.items()}
         optimizer = config.optimizer
         self._adam = torch.optim.Adam(self._weights.values(), lr=optimizer.learning_rate, eps=optimizer.epsilon)
-        if state.iterations:
+        if start.iterations:
             for name, weight in self._weights.items():
                 self._adam.state[weight] = {
-                    "step": torch.tensor(float(state.iterations)),
-                    "exp_avg": _tensor(state.first[name]),
-                    "exp_avg_sq": _tensor(state.second[name]),
+                    "step": torch.tensor(float(start.iterations)),
+                    "exp_avg": _tensor(start.first[name]),
+                    "exp_avg_sq": _tensor(start.second[name]),
                 }
 
     def step(self, features: npt.NDArray[Any], labels: dict[str, npt.NDArray[Any]]) -> float:

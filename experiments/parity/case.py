@@ -11,13 +11,11 @@ import sys
 from collections.abc import Iterator
 
 import numpy as np
-import numpy.typing as npt
 import tensorflow as tf
 from contenders import BATCH, CONTENDERS, compose_config, make
 
 from jointdec.data.load import load
 from jointdec.models.architecture import Weights
-from jointdec.training.order import batch_order
 
 RECORDED = (1, 2, 3, 5, 7, 10, 15, 20, 30, 50, 70, 100, 150, 200, 300, 500, 700, 1000, 1400, 2000)
 
@@ -32,10 +30,9 @@ def main(data: str, precision: str, steps: int, determinism: bool) -> None:
     for name in names:
         formulation, advance = make(name, data, precision, dataset)
         done = 0
-        for order, step in _segments(len(dataset.train), steps):
-            advance(order)
-            done += len(order) // BATCH
-            assert done == step or step not in RECORDED
+        for epoch, first, stop in _segments(len(dataset.train) // BATCH, steps):
+            advance(epoch, first, stop)
+            done += stop - first
             if done not in RECORDED:
                 continue
             weights = formulation.get_weights()
@@ -44,14 +41,12 @@ def main(data: str, precision: str, steps: int, determinism: bool) -> None:
         sys.stdout.flush()
 
 
-def _segments(size: int, steps: int) -> Iterator[tuple[npt.NDArray[np.int32], int]]:
-    """Molecules in the order of (seed 0, epoch), cut at the recorded steps and at the ends of epochs."""
-    per_epoch = size // BATCH
+def _segments(per_epoch: int, steps: int) -> Iterator[tuple[int, int, int]]:
+    """An epoch and steps of it, cut at the recorded steps and at the ends of epochs."""
     cuts = sorted({*RECORDED, *range(per_epoch, steps + 1, per_epoch)} & set(range(steps + 1)))
     for start, end in zip([0, *cuts], cuts, strict=False):
-        order = batch_order(0, start // per_epoch, size)
-        first = start % per_epoch
-        yield order[first * BATCH : (first + end - start) * BATCH], end
+        epoch, first = divmod(start, per_epoch)
+        yield epoch, first, first + end - start
 
 
 def _apart(weights: Weights, reference: Weights) -> tuple[float, float]:

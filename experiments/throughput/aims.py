@@ -43,7 +43,7 @@ def verdicts(rows: Sequence[Row], model: ModelConfig, batches: Sequence[int]) ->
         )
     for batch in batches:
         cost = _over(rows, "unguarded", batch)
-        judged.append(Verdict(f"the guard against divergence, batch {batch}", cost, 1.03, at_most=True))
+        judged.append(Verdict(f"the guard, and norms of every 20th step, batch {batch}", cost, 1.03, at_most=True))
         loop, bare = find(rows, "steps", "loop", batch), find(rows, "steps", "bare", batch)
         ratio = float(np.median(np.divide(loop.values, bare.values))) if loop and bare else None
         judged.append(

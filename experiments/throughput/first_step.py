@@ -18,7 +18,7 @@ from jointdec.training.loop import Loop
 
 def first_step(config: Config, training: Loop, tracker: Tracker, terminal: Terminal, stop: StopRequest) -> NoReturn:
     """Stand in for `jointdec.run.run_epochs`."""
-    training.run_steps(epoch=0, first=0, stop=1)
+    training.run_steps(epoch=0, first=0, stop=1, norms=config.training.norms)
     print("FINISHED", flush=True)
     raise KeyboardInterrupt
 

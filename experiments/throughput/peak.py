@@ -29,7 +29,7 @@ def train(what: str) -> None:
 
     from jointdec.data.load import load
     from jointdec.losses.formulation import make_formulation
-    from jointdec.training.program import CompiledTraining
+    from jointdec.training.decoder import CompiledTraining
 
     config = compose_config(f"data={'qm9' if what == 'qm9' else 'molecules'}", f"training.batch_size={BATCH}")
     dataset = load(config.data)

@@ -36,7 +36,7 @@ def decoder_state(config: ModelConfig, state: State) -> DecoderState:
         for moment in ("momentum", "velocity")
     )
     iterations = next(
-        (int(state[f"{name}/iteration"]) for name in ("adam", "sgd") if f"{name}/iteration" in state.values)
+        int(state[f"{name}/iteration"]) for name in ("adam", "sgd") if f"{name}/iteration" in state.values
     )
     scale = float(state[SCALE]) if SCALE in state.values else None
     return DecoderState({name: state[name] for name in names}, first, second, iterations, scale)

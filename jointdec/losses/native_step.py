@@ -1,4 +1,4 @@
-"""The step of ``loss=tf_native``: GradientTape and TensorFlow's own arithmetic, no Keras; `jointdec.training.step.Step`."""
+"""The step of ``loss=tf_native``, a `jointdec.training.step.Step`: GradientTape and TensorFlow's own arithmetic, no Keras."""
 
 from __future__ import annotations
 

@@ -5,6 +5,7 @@ Labels lie on the device as integers and are made one-hot in the step: a ninth o
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import fields, replace
 from typing import Any
 
@@ -12,12 +13,12 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from jointdec.config import Config, WeightsConfig
+from jointdec.config import Config, OptimizerConfig, WeightsConfig
 from jointdec.data.dataset import Dataset, Split
 from jointdec.losses.formulation import Formulation
 from jointdec.losses.keras_formulation import KerasFormulation
 from jointdec.models.architecture import initial_weights
-from jointdec.training.compiled import CompiledLoop
+from jointdec.training.compiled import CompiledLoop, Jit
 from jointdec.training.evaluation import Evaluation, dense, on_device
 from jointdec.training.feed import Resident
 from jointdec.training.loop import Policy
@@ -50,14 +51,20 @@ def policy_of(config: Config) -> Policy:
     return Policy(training.on_divergence, training.max_skipped, training.norms)
 
 
+def _jit_of(config: Config) -> Jit:
+    return "auto" if config.training.jit == "auto" else config.training.jit is True
+
+
 class CompiledTraining(CompiledLoop):
     """Trains a formulation on a data set. The constructor compiles."""
+
+    _set_optimizer: Callable[[OptimizerConfig], None]
 
     def __init__(self, config: Config, formulation: Formulation, dataset: Dataset) -> None:
         self._config, self._formulation = config, formulation
         self._val_split = dataset.val
         self._dtype = tf.float64 if config.training.precision == "float64" else tf.float32
-        train, jit = dataset.train, config.training.jit
+        train, jit = dataset.train, _jit_of(config)
         features = train.features.astype(self._dtype.as_numpy_dtype, copy=False)
         data = (features, {"nodes": train.nodes, "edges": train.edges})
         self._feed_of_rows = Resident(data, self.order, config.training.batch_size)

@@ -64,7 +64,9 @@ class Program:
         self._take = step.trace(specs)
         self._run = tf.function(self._loop, jit_compile=jit, autograph=False)
 
-    def __call__(self, chunk: Chunk, first: int, stop: int, before: int, every: int, stops: bool) -> Ran:
+    def __call__(  # noqa: PLR0913, PLR0917 (a chunk, and which steps of it)
+        self, chunk: Chunk, first: int, stop: int, before: int, every: int, stops: bool
+    ) -> Ran:
         """Take the steps ``first`` to before ``stop`` of a chunk.
 
         Args:

@@ -1,7 +1,7 @@
 """What a training step starts from: every variable by its path; as arrays, and as an ``.npz`` file.
 
-Weights, the optimizer's variables, BatchNorm's moving averages, seed generators, the loss scale, metrics: copies of them
-are all that checkpoints, the guard against divergence, replay and "start over" need, and there is nothing else.
+Weights, the optimizer's variables, BatchNorm's moving averages, seed generators, the loss scale, metrics: copies of
+them are all that checkpoints, the guard against divergence, replay and "start over" need, and there is nothing else.
 """
 
 from __future__ import annotations
@@ -82,5 +82,5 @@ def read_arrays(file: Path) -> dict[str, npt.NDArray[Any]]:
 
 
 def moment_path(name: str, moment: str) -> str:
-    """Where Keras keeps Adam's ``momentum`` (m) or ``velocity`` (v) of a variable, e.g. adam/nodes_1_kernel_momentum."""
+    """Where Keras keeps Adam's ``momentum`` (m) or ``velocity`` (v) of a variable: adam/nodes_1_kernel_momentum."""
     return f"adam/{name.replace('/', '_')}_{moment}"

@@ -83,7 +83,7 @@ class KerasStep:
         self.layers: tuple[str, ...] = ()
         held = [value for value in vars(model).values() if isinstance(value, keras.optimizers.Optimizer)]
         self._optimizers = list({id(optimizer): optimizer for optimizer in held}.values())  # one may have two names
-        self._touched: list[tf.Variable] = []
+        self._touched: list[tuple[str, tf.Variable]] = []
         self._traced: Callable[[Batch, Tensor], tuple[Tensor, Tensor]] | None = None
         # op by op these take as long as twenty steps of a small model; a metric of the user's may do as it likes
         own = all(type(metric).__module__.startswith("keras.") for metric in _single_metrics(model))
@@ -102,7 +102,8 @@ class KerasStep:
             return self._take(tf.nest.pack_sequence_as(batch, tensors), norms)
 
         traced = tf.function(take, autograph=False).get_concrete_function(*flat, tf.TensorSpec((), tf.bool))
-        self._touched += traced.graph.variables
+        named = _global_seeds()
+        self._touched += [(named.get(id(v), v.name.partition(":")[0]), v) for v in traced.graph.variables]
         self._traced = lambda tensors, norms: traced(*tf.nest.flatten(tensors), norms)
         return self._traced
 
@@ -111,9 +112,7 @@ class KerasStep:
         known = [*self.model.variables, *self._optimizer_variables()]
         known += [variable for metric in self.model.metrics for variable in metric.variables]
         # and what the user's own code or Keras's global seed generator holds
-        named = _global_seeds()
-        touched = [(named.get(id(v), v.name.partition(":")[0]), v) for v in self._touched]
-        touched.sort(key=lambda pair: pair[0])
+        touched = sorted(self._touched, key=lambda pair: pair[0])
         return by_path([*((variable.path, variable.value) for variable in known), *touched])
 
     def lasting(self) -> Sequence[tf.Variable]:

@@ -1,4 +1,4 @@
-"""The batches that reach a program, wherever the examples lie: each example once an epoch, in the order of the epoch."""
+"""The batches that reach a program, wherever the examples lie: each example once an epoch, in its order."""
 
 import threading
 

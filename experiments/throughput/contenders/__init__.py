@@ -25,7 +25,7 @@ class Entry(NamedTuple):
 
 CONTENDERS = {
     "compiled": Entry("jointdec, training=compiled", "contenders.jointdec_program", "compiled"),
-    "unguarded": Entry("the same without the guard against divergence", "contenders.jointdec_program", "unguarded"),
+    "unguarded": Entry("the same, looking at nothing: no guard, no norms", "contenders.jointdec_program", "unguarded"),
     "bare": Entry("the bare program: no curves, norms, validation", "contenders.bare_program", "bare"),
     "loop": Entry("jointdec.run's loop: validation and MLflow too", "contenders.jointdec_program", "loop"),
     "keras": Entry("Keras fit, arrays, defaults", "contenders.keras_fit", "defaults"),
@@ -47,7 +47,11 @@ FOREIGN = {
     "torch_whole": Entry("PyTorch, torch.compile", "zoo.torch_loop", "compiled"),
     "jax": Entry("JAX scan", "zoo.jax_scan", "scanned"),
 }
-ENTRIES = CONTENDERS | FOREIGN
+VARIANTS = {  # of our own program, for guard.py
+    "without_norms": Entry("the guard alone", "contenders.jointdec_program", "without_norms"),
+    "all_norms": Entry("the guard, and the norms of every step", "contenders.jointdec_program", "all_norms"),
+}
+ENTRIES = CONTENDERS | FOREIGN | VARIANTS
 
 
 def make(name: str, problem: Problem | Zoo) -> Contender:

@@ -9,7 +9,7 @@ import tensorflow as tf
 from problem import Contender, Problem, Round
 
 from jointdec.losses.formulation import make_formulation
-from jointdec.training.adam import Adam
+from jointdec.losses.native_optimizer import NativeOptimizer
 from jointdec.training.evaluation import Arrays, on_device
 
 Tensor = Any  # TensorFlow has no types
@@ -18,8 +18,8 @@ Tensor = Any  # TensorFlow has no types
 def bare(problem: Problem) -> Contender:
     """The model, loss and Adam in a while loop; the sum of the losses alone comes out."""
     config, formulation = problem.config, make_formulation(problem.config)
-    variables = list(formulation.variables.values())
-    adam = Adam(variables, config.optimizer)
+    variables = {name: variable.value for name, variable in formulation.variables.items()}
+    adam = NativeOptimizer(variables, config.optimizer)
     molecules = on_device(problem.molecules, tf.float32)
 
     @tf.function(jit_compile=True, autograph=False)  # type: ignore[untyped-decorator]
@@ -31,7 +31,7 @@ def bare(problem: Problem) -> Contender:
             with tf.GradientTape() as tape:
                 heads = formulation.heads(batch.features)
                 loss = formulation.loss(batch.labels(heads), heads)["loss"]
-            adam.apply(tape.gradient(loss, variables))
+            adam.apply(tape.gradient(loss, list(variables.values())))
             return step + 1, total + loss
 
         state = (tf.constant(0), tf.constant(0.0))

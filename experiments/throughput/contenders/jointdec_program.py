@@ -8,23 +8,38 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import tensorflow as tf
+import numpy as np
 from problem import Contender, Problem, Round
 
+from jointdec.config import Config
 from jointdec.interrupt import StopRequest
 from jointdec.losses.formulation import make_formulation
 from jointdec.reporting.terminal import Terminal
 from jointdec.run import run_epochs
 from jointdec.tracking import open_tracker
-from jointdec.training.evaluation import Arrays
-from jointdec.training.program import CompiledTraining
+from jointdec.training.decoder import CompiledTraining
 
+NEVER = 2**62  # steps from one norm to the next
 LOOP_STEPS = 2000  # at least, so that what starts and ends a run does not count
 
 
 def compiled(problem: Problem) -> Contender:
     """The steps of `CompiledTraining` with its curves and norms; validation comes after them and is not counted."""
-    training = CompiledTraining(problem.config, make_formulation(problem.config), problem.dataset())
+    return _epochs(problem, problem.config.training.norms)
+
+
+def without_norms(problem: Problem) -> Contender:
+    """The same without gradient norms: the guard looks at losses and variables alone."""
+    return _epochs(problem, NEVER)
+
+
+def all_norms(problem: Problem) -> Contender:
+    """The same with the gradient norms of every step."""
+    return _epochs(problem, 1)
+
+
+def _epochs(problem: Problem, norms: int) -> Contender:
+    training = CompiledTraining(_with(problem, norms=norms), make_formulation(problem.config), problem.dataset())
 
     def epoch(number: int) -> Round:
         result = training.run_epoch(number)
@@ -34,23 +49,29 @@ def compiled(problem: Problem) -> Contender:
 
 
 def unguarded(problem: Problem) -> Contender:
-    """The same curves, and nothing that looks for NaN or could go back."""
-    training = _Unguarded(problem.config, make_formulation(problem.config), problem.dataset())
+    """The same curves, and nothing that looks for NaN, could go back, or takes norms."""
+    config = _with(problem, norms=NEVER, on_divergence="continue")
+    training = _Unguarded(config, make_formulation(config), problem.dataset())
 
     def epoch(number: int) -> Round:
         start = time.perf_counter()
-        rows = training.run_steps(number, 0, problem.steps)
+        starts = range(0, problem.steps, training.capacity)
+        parts = [training.run_steps(number, at, min(problem.steps, at + training.capacity), NEVER) for at in starts]
+        rows = np.concatenate([part.rows for part in parts])
         return Round(1000 * (time.perf_counter() - start) / problem.steps, float(rows[:, 0].mean()))
 
     return epoch
 
 
 class _Unguarded(CompiledTraining):
-    """A program whose loop ends with its last step only."""
+    """A program that does not say whether its variables are finite."""
 
-    def _step(self, batch: Arrays) -> tuple[Any, Any]:
-        row, _ = super()._step(batch)
-        return row, tf.constant(True)
+    def _checked(self) -> list[Any]:
+        return []
+
+
+def _with(problem: Problem, **training: Any) -> Config:  # noqa: ANN401 (of the training's group)
+    return replace(problem.config, training=replace(problem.config.training, **training))
 
 
 def loop(problem: Problem) -> Contender:
