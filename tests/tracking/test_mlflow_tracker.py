@@ -325,7 +325,9 @@ def test_a_long_run_keeps_2_000_points_of_a_curve_and_a_short_one_fewer_but_no_l
         assert points > 1950
 
 
-@pytest.mark.parametrize(("steps", "every"), [(1, 1), (500, 1), (501, 2), (1600, 4), (8000, 4), (8001, 5), (40_000, 20)])
+@pytest.mark.parametrize(
+    ("steps", "every"), [(1, 1), (500, 1), (501, 2), (1600, 4), (8000, 4), (8001, 5), (40_000, 20)]
+)
 def test_what_a_curve_is_thinned_to(steps, every):
     assert thinning(steps) == every
 

@@ -450,11 +450,16 @@ def test_validation_after_an_epoch_is_the_held_out_examples_and_changes_no_train
         keras.backend.clear_session()
         keras.utils.set_random_seed(2)
         model, (x, y) = noisy(), data()
-        held_out = HeldOut(model, Resident((x[:7], y[:7]), lambda epoch: np.arange(7), BATCH), jit=False)
+        held_out = HeldOut(model, Resident((x[:7], y[:7]), lambda epoch: np.arange(7), BATCH))
         made = Resident((x, y), order, BATCH)
         policy = Policy(norms=1)
         return CompiledLoop(
-            KerasStep(model), made, policy, jit=False, evaluate=lambda each: each(), val=held_out if val else None
+            KerasStep(model),
+            made,
+            policy,
+            jit=False,
+            evaluate=lambda each: each(jit=False),
+            val=held_out if val else None,
         )
 
     one, other = with_validation(True), with_validation(False)
