@@ -58,6 +58,10 @@ def _alike(dataset: tf.data.Dataset) -> bool:
     )
 
 
+def _has_its_order(data: Any) -> bool:  # noqa: ANN401
+    return isinstance(data, tf.data.Dataset) or hasattr(data, "__next__")
+
+
 def _check(model: keras.Model, given: Given) -> None:
     """Refuse arrays as `jointdec.fitting.data.prepare` does."""
     require_compiled(model)
@@ -106,7 +110,7 @@ class KerasItself:
                 **given._asdict(),
                 epochs=asked.epochs,
                 batch_size=asked.batch_size,
-                shuffle=asked.shuffle,
+                shuffle=asked.shuffle and not _has_its_order(given.x),  # else Keras warns that it does not
                 initial_epoch=asked.initial_epoch,
                 callbacks=[*self._callbacks, record],
                 verbose=said.keras_verbose,
