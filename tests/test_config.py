@@ -59,7 +59,7 @@ def test_overrides_arrive_typed():
         ("training.epochs=null", "training.epochs"),
         ("training.batch_size=0", "training.batch_size is 0, but must be at least 1"),
         ("training.precision=float8", "training.precision is 'float8', but must be one of float32, bfloat16"),
-        ("training.jit=perhaps", "training.jit: Value 'perhaps'"),
+        ("training.jit=perhaps", "training.jit is 'perhaps', but must be one of auto, true, false"),
         ("model.alpha=nan", "model.alpha is nan, but must be a finite number"),
         ("model.alpha=-0.1", "model.alpha is -0.1, but must be at least 0"),
         ("model.tower=[8,0]", "model.tower is 0, but must be at least 1"),

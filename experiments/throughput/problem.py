@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from contender import Contender, Round  # noqa: F401 (the contenders take them from here)
 from hydra import compose, initialize_config_dir
 
 from jointdec.config import Config, conf_folder, parse
@@ -18,16 +18,6 @@ from jointdec.models.architecture import Weights, initial_weights
 from jointdec.training.order import batch_order
 
 FIELDS = ("features", "nodes", "edges")
-
-
-class Round(NamedTuple):
-    """One measurement: wall time of one step in ms, and the mean training loss of the epoch (NaN if none)."""
-
-    ms_per_step: float
-    loss: float
-
-
-Contender = Callable[[int], Round]  # trains the epoch of this number
 
 
 @dataclass(frozen=True)
@@ -67,6 +57,11 @@ class Problem:
             "nodes": np.eye(NODE_CLASSES, dtype=np.float32)[self.molecules.nodes],
             "edges": np.eye(EDGE_CLASSES, dtype=np.float32)[self.molecules.edges],
         }
+
+    def pack(self, file: Path) -> dict[str, Any]:
+        """Write the molecules; what a worker is asked with, see worker.py."""
+        save(self.molecules, file)
+        return {"file": str(file), "batch": self.batch}
 
     def dataset(self) -> Dataset:
         """For jointdec's own loops: validation on a tenth as many molecules as are trained on."""

@@ -10,6 +10,7 @@ import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 from rounds import ENVIRONMENT
 from rows import Row
@@ -17,6 +18,7 @@ from rows import Row
 HERE = Path(__file__).parent
 QM9_SIZE = 130_831
 FINISHED = "FINISHED"
+Key = TypeVar("Key")
 
 
 def start_rows(repetitions: int) -> list[Row]:
@@ -43,9 +45,15 @@ def memory_rows(repetitions: int, molecules: int | None) -> list[Row]:
     return [Row("memory", name, "MiB", [float(said) for _, said in runs]) for name, runs in taken.items()]
 
 
-def _repeat(commands: Mapping[str, Sequence[str]], repetitions: int) -> dict[str, list[tuple[float, str]]]:
+def start_times(commands: Mapping[Key, Sequence[str]], repetitions: int) -> dict[Key, list[float]]:
+    """By key, seconds until the script of this folder, started with these arguments, announces that it has finished."""
+    taken = _repeat({key: [str(HERE / script), *rest] for key, (script, *rest) in commands.items()}, repetitions)
+    return {key: [seconds for seconds, _ in runs] for key, runs in taken.items()}
+
+
+def _repeat(commands: Mapping[Key, Sequence[str]], repetitions: int) -> dict[Key, list[tuple[float, str]]]:
     """In turn, like the contenders."""
-    taken: dict[str, list[tuple[float, str]]] = {name: [] for name in commands}
+    taken: dict[Key, list[tuple[float, str]]] = {name: [] for name in commands}
     for repetition in range(repetitions + 1):
         for name, command in commands.items():
             measured = _run(command)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+import numpy as np
 from aims import Verdict
 from floor import MATMUL_FLOPS, floor_ms, step_flops
 from rows import Row, find
@@ -19,7 +20,7 @@ def markdown(
     """All tables."""
     steps = [row for row in rows if row.question == "steps"]
     batches = list(dict.fromkeys(row.batch for row in steps if row.batch is not None))
-    lines = [_machine(machine), ""]
+    lines = [machine_line(machine), ""]
     for batch in batches:
         lines += [*_steps([row for row in steps if row.batch == batch], model, batch), ""]
     lines += ["| data set | batch | ms/step | quartiles | against the smallest |", "|---|---|---|---|---|"]
@@ -27,18 +28,20 @@ def markdown(
     for row in growth:
         smallest = next(other for other in growth if other.batch == row.batch)
         against = row.median / smallest.median
-        lines.append(f"| {row.molecules:,} | {row.batch} | {row.median:.3f} | {_spread(row, 3)} | {against:.2f} |")
+        lines.append(
+            f"| {row.molecules:,} | {row.batch} | {row.median:.3f} | {spread(row.values, 3)} | {against:.2f} |"
+        )
     lines += ["", "| process | median | lowest to highest |", "|---|---|---|"]
     for row in rows:
         if row.question in ("start", "memory"):
             digits = 2 if row.unit == "s" else 0
             extremes = f"{min(row.values):.{digits}f} to {max(row.values):.{digits}f}"
             lines.append(f"| {row.question}: {row.name} | {row.median:.{digits}f} {row.unit} | {extremes} |")
-    lines += ["", "| aim | measured | limit | |", "|---|---|---|---|", *map(_verdict, verdicts)]
-    return "\n".join(lines) + "\n"
+    return "\n".join([*lines, "", *verdict_lines(verdicts)]) + "\n"
 
 
-def _machine(machine: Mapping[str, object]) -> str:
+def machine_line(machine: Mapping[str, object]) -> str:
+    """What was measured on, in one line."""
     versions = machine["versions"]
     assert isinstance(versions, dict)
     where = f"{machine['cpu']}, {machine['cores']} cores, {machine['memory_gib']} GiB"
@@ -57,7 +60,9 @@ def _steps(rows: Sequence[Row], model: ModelConfig, batch: int) -> list[str]:
         if row.missing:
             lines.append(f"| {row.label} | {row.missing} | | | |")
         else:
-            lines.append(f"| {row.label} | {row.median:.3f} | {_spread(row, 3)} | {row.ratio:.2f} | {row.loss:.5f} |")
+            lines.append(
+                f"| {row.label} | {row.median:.3f} | {spread(row.values, 3)} | {row.ratio:.2f} | {row.loss:.5f} |"
+            )
     matmul, compiled = find(rows, "steps", "matmul", batch), find(rows, "steps", "compiled", batch)
     if matmul and compiled:
         floor = floor_ms(model, batch, matmul.median)
@@ -67,9 +72,15 @@ def _steps(rows: Sequence[Row], model: ModelConfig, batch: int) -> list[str]:
     return lines
 
 
-def _spread(row: Row, digits: int) -> str:
-    lower, upper = row.quartiles
+def spread(values: Sequence[float], digits: int) -> str:
+    """The two quartiles."""
+    lower, upper = np.percentile(values, (25, 75))
     return f"{lower:.{digits}f} to {upper:.{digits}f}"
+
+
+def verdict_lines(verdicts: Sequence[Verdict]) -> list[str]:
+    """The table of the aims."""
+    return ["| aim | measured | limit | |", "|---|---|---|---|", *map(_verdict, verdicts)]
 
 
 def _verdict(verdict: Verdict) -> str:

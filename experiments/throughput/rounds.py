@@ -15,7 +15,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from problem import Problem, Round, save
+from command import tell
+from contender import Round
+from problem import Problem
+from zoo.problem import Zoo
 
 ENVIRONMENT = {
     "KERAS_BACKEND": "tensorflow",
@@ -64,13 +67,14 @@ class Worker:
     def close(self) -> None:
         """End the process."""
         self._process.communicate()
+        self._log.close()
 
 
-def measure(contenders: Mapping[str, tuple[str, Problem]], rounds: int) -> dict[str, list[Round] | str]:
+def measure(contenders: Mapping[str, tuple[str, Problem | Zoo]], rounds: int) -> dict[str, list[Round] | str]:
     """Build all contenders, then run them in turn.
 
     Args:
-        contenders: by any key, the contender's name in `contenders.CONTENDERS` and its problem.
+        contenders: by any key, the contender's name in `contenders.ENTRIES` and its problem.
         rounds: how many timed rounds follow the first, which compiles.
 
     Returns:
@@ -80,9 +84,7 @@ def measure(contenders: Mapping[str, tuple[str, Problem]], rounds: int) -> dict[
     try:
         with tempfile.TemporaryDirectory() as folder:
             for number, (key, (_, problem)) in enumerate(contenders.items()):
-                file = Path(folder, f"{number}.npz")
-                save(problem.molecules, file)
-                workers[key].ask(file=str(file), batch=problem.batch)
+                workers[key].ask(**problem.pack(Path(folder, f"{number}.npz")))
             first = {key: worker.answer() for key, worker in workers.items()}
         measured: dict[str, list[Round] | str] = {
             key: answer if isinstance(answer, str) else [answer] for key, answer in first.items()
@@ -101,7 +103,14 @@ def measure(contenders: Mapping[str, tuple[str, Problem]], rounds: int) -> dict[
     return measured
 
 
-def disagreement(measured: Mapping[str, list[Round] | str], keys: Iterable[str]) -> float:
-    """The largest relative difference between two of these contenders' mean losses of the first epoch."""
-    losses = [rounds[0].loss for key in keys if not isinstance(rounds := measured[key], str)]
-    return (max(losses) - min(losses)) / min(losses)
+def demand_agreement(measured: Mapping[str, list[Round] | str], keys: Iterable[str], tolerance: float) -> None:
+    """See that these contenders train alike, by their mean losses of the first epoch.
+
+    Raises:
+        SystemExit: two of them differ by more than this, relatively, or one is NaN.
+    """
+    losses = {key: rounds[0].loss for key in keys if not isinstance(rounds := measured[key], str)}
+    apart = np.ptp(list(losses.values())) / min(losses.values())
+    if not apart <= tolerance:  # nor if one of them is NaN
+        raise SystemExit(f"throughput: the contenders don't train alike, their losses differ by {apart:.1e}: {losses}")
+    tell(f"first epoch's losses agree within {apart:.1e}")

@@ -6,10 +6,11 @@ import csv
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from contenders import CONTENDERS
-from problem import Round
+from contender import Round
+from contenders import ENTRIES
 
 COLUMNS = (
     *("question", "name", "batch", "molecules", "unit", "median", "lower_quartile", "upper_quartile", "lowest"),
@@ -19,15 +20,16 @@ COLUMNS = (
 
 @dataclass(frozen=True)
 class Row:
-    """One line of table.csv.
+    """One line of table.csv or foreign.csv.
 
     Attributes:
-        question: steps, growth, start or memory.
+        question: steps, growth, start, memory or streaming.
         name: the contender, or what was started.
         unit: of the values: ms/step, s or MiB.
         values: one a round or a repetition, in their order; empty where there is something missing.
         batch, molecules: of the problem, where there is one.
-        reference: the values of training=compiled in the same rounds.
+        model, size: which of zoo/, and the rows of its data.
+        reference: the values of jointdec in the same rounds.
         loss: mean over the first epoch.
         missing: what the machine lacks.
     """
@@ -41,6 +43,8 @@ class Row:
     reference: Sequence[float] = field(default=(), repr=False)
     loss: float | None = None
     missing: str = ""
+    model: str = ""
+    size: int | None = None
 
     @property
     def median(self) -> float:
@@ -55,28 +59,38 @@ class Row:
 
     @property
     def ratio(self) -> float | None:
-        """Median over the rounds of value / training=compiled's value in the same round."""
-        return float(np.median(np.divide(self.values, self.reference))) if self.values and self.reference else None
+        """Median of the ratios."""
+        return float(np.median(self.ratios)) if self.ratios else None
+
+    @property
+    def ratios(self) -> list[float]:
+        """By round, value / jointdec's value; empty where there is none."""
+        both = self.values and self.reference
+        return np.divide(self.values, self.reference).tolist() if both else []
 
     @property
     def label(self) -> str:
         """The name for people."""
-        return CONTENDERS[self.name].label if self.name in CONTENDERS else self.name
+        return ENTRIES[self.name].label if self.name in ENTRIES else self.name
 
 
-def step_rows(question: str, batch: int, molecules: int, measured: dict[str, list[Round] | str]) -> list[Row]:
+def step_rows(
+    measured: dict[str, list[Round] | str],
+    reference: str,
+    **common: Any,  # noqa: ANN401 (fields of Row)
+) -> list[Row]:
     """Rows of contenders that were measured side by side; the first round, which compiles, is left out."""
-    reference = measured["compiled"]
-    assert not isinstance(reference, str)
-    compiled = [r.ms_per_step for r in reference[1:]]
+    ours = measured[reference]
+    assert not isinstance(ours, str)
+    against = [r.ms_per_step for r in ours[1:]]
     rows = []
     for name, rounds in measured.items():
         if isinstance(rounds, str):
-            rows.append(Row(question, name, "ms/step", (), batch, molecules, missing=rounds))
+            rows.append(Row(name=name, unit="ms/step", values=(), missing=rounds, reference=against, **common))
             continue
         values = [r.ms_per_step for r in rounds[1:]]
         loss = None if np.isnan(rounds[0].loss) else rounds[0].loss
-        rows.append(Row(question, name, "ms/step", values, batch, molecules, compiled, loss))
+        rows.append(Row(name=name, unit="ms/step", values=values, reference=against, loss=loss, **common))
     return rows
 
 

@@ -6,29 +6,25 @@ python experiments/throughput/throughput.py --quick    a minute or two, and numb
 
 from __future__ import annotations
 
-import argparse
 import json
-import sys
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 from aims import verdicts
+from command import HERE, parse_arguments, tell
 from contenders import CONTENDERS
 from figures import draw
 from machine import machine
 from problem import Problem, compose_config, repeated
 from processes import memory_rows, start_rows
 from report import BEGIN, END, markdown
-from rounds import disagreement, measure
+from rounds import demand_agreement, measure
 from rows import Row, step_rows, write_csv
 
 from jointdec.data.dataset import Split
 from jointdec.data.load import load
 from jointdec.reporting.experiment import write_section
 
-HERE = Path(__file__).parent
 TOLERANCE = 2e-3  # relative, of the first epoch's loss: float32, and PyTorch's epsilon, which weighs more at first
 
 
@@ -59,14 +55,8 @@ QUICK = Plan({50: 20}, {50: (1_000, 2_000)}, rounds=2, starts=1, peaks=1, molecu
 
 def main() -> None:
     """Measure, write, draw, judge."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="a small measurement, which leaves the README alone")
-    parser.add_argument("--results", type=Path, help="folder of the results; results/ here, and a new one for --quick")
-    arguments = parser.parse_args()
-    plan = QUICK if arguments.quick else FULL
-    results: Path = arguments.results or (Path(tempfile.mkdtemp()) if arguments.quick else HERE / "results")
-    results.mkdir(parents=True, exist_ok=True)
-
+    quick, results = parse_arguments(__doc__)
+    plan = QUICK if quick else FULL
     config = compose_config()
     sample = load(config.data).train
     rows = steps(plan, sample) + growth(plan, sample)
@@ -81,7 +71,7 @@ def main() -> None:
     (results / "machine.json").write_text(json.dumps(here, indent=2) + "\n", encoding="utf-8")
     write_csv(rows, results / "table.csv")
     draw(rows, config.model, results)
-    if not arguments.quick:
+    if not quick:
         write_section(text.rstrip("\n"), HERE / "README.md", BEGIN, END)
     print(text)
     tell(f"written to {results}")
@@ -94,12 +84,8 @@ def steps(plan: Plan, sample: Split) -> list[Row]:
         tell(f"batch {batch}: {count} steps an epoch, {plan.rounds} rounds, {len(CONTENDERS)} contenders")
         problem = Problem(repeated(sample, batch * count), batch)
         measured = measure({name: (name, problem) for name in CONTENDERS}, plan.rounds)
-        apart = disagreement(measured, [name for name in CONTENDERS if name != "matmul"])
-        if apart > TOLERANCE:
-            losses = {name: rounds if isinstance(rounds, str) else rounds[0].loss for name, rounds in measured.items()}
-            sys.exit(f"throughput: the contenders don't train alike, their losses differ by {apart:.1e}: {losses}")
-        tell(f"batch {batch}: first epoch's losses agree within {apart:.1e}")
-        rows += step_rows("steps", batch, len(problem.molecules), measured)
+        demand_agreement(measured, [name for name in CONTENDERS if name != "matmul"], TOLERANCE)
+        rows += step_rows(measured, "compiled", question="steps", batch=batch, molecules=len(problem.molecules))
     return rows
 
 
@@ -110,13 +96,8 @@ def growth(plan: Plan, sample: Split) -> list[Row]:
         tell(f"batch {batch}: data sets of {sizes}")
         problems = {f"{size}": ("compiled", Problem(repeated(sample, size), batch)) for size in sizes}
         for size, rounds in zip(sizes, measure(problems, plan.rounds).values(), strict=True):
-            rows += step_rows("growth", batch, size, {"compiled": rounds})
+            rows += step_rows({"compiled": rounds}, "compiled", question="growth", batch=batch, molecules=size)
     return rows
-
-
-def tell(text: str) -> None:
-    """Report progress."""
-    print(f"throughput: {text}", file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

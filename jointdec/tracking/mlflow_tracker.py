@@ -53,7 +53,7 @@ PARAMS_PER_CALL = 100  # MLflow's limit
 PARAM_LIMIT = 6000  # characters, MLflow's
 CUT = " … (cut at MLflow's 6,000 characters)"  # the artifacts under config/ have it whole
 SYSTEM_METRICS_SECONDS = "5"  # a dozen points in a run of a minute; MLflow's default of 10 gives five
-STEPS, TRIAL_STEPS = 2000, 200  # points of each curve over the steps that a run and a trial keep in MLflow
+STEPS, FEW_STEPS, TRIAL_STEPS = 2000, 500, 200  # points of each curve over the steps, see `thinning` and the writer
 DESCRIPTION_LIMIT = 8000  # characters in a tag
 DIGEST_LIMIT = 36  # characters of a data set's, MLflow's
 
@@ -61,7 +61,7 @@ DIGEST_LIMIT = 36  # characters of a data set's, MLflow's
 class MlflowTracker(Tracker):
     """See `Tracker`. The constructor asks the store, entering the block starts the run.
 
-    The run is active in MLflow, so ``mlflow.log_…`` of the user's own code reaches it. MLflow gets STEPS points of each
+    The run is active in MLflow, so ``mlflow.log_…`` of the user's own code reaches it. MLflow gets some points of each
     curve over the steps; all of them are in the artifact curves.npz.
 
     Args:
@@ -150,7 +150,8 @@ class MlflowTracker(Tracker):
         """See `Tracker.log_epoch`."""
         now = time.time()
         if self._every is None:
-            self._every = -(-self._run.total_steps(result) // (TRIAL_STEPS if self._trial else STEPS))
+            total = self._run.total_steps(result)
+            self._every = -(-total // TRIAL_STEPS) if self._trial else thinning(total)
         self._put(epoch_metrics(result, ended=now, not_before=self._latest, every=self._every))
         self._latest = now
 
@@ -226,6 +227,15 @@ class MlflowTracker(Tracker):
             os.environ.pop("MLFLOW_TRACKING_URI", None)  # where MLflow keeps it, too
             if self._environment_uri is not None:
                 os.environ["MLFLOW_TRACKING_URI"] = self._environment_uri
+
+
+def thinning(steps: int) -> int:
+    """Each so many'th of a run's steps is recorded in MLflow.
+
+    A long run has 2,000 points of each curve. A run of less than 8,000 steps has every fourth, for what the writing
+    takes off the training then; a short one has 500, or all of its steps.
+    """
+    return max(-(-steps // STEPS), min(STEPS // FEW_STEPS, -(-steps // FEW_STEPS)))
 
 
 def dataset_input(dataset: Dataset) -> DatasetInput:

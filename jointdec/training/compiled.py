@@ -65,6 +65,7 @@ class CompiledLoop(Loop):
         self._step, self._feed, self._evaluate = step, feed, evaluate
         self.capacity = feed.capacity
         self._programs: dict[int, Program] = {}
+        self._copies: tuple[list[str], Callable[[], list[Any]]] | None = None  # one call instead of one a variable
         self.jit = jit is True
         size = batches.size if batches.full else batches.rest
         chunk = feed.chunk(0, 0) if batches.full else feed.last(0)
@@ -120,7 +121,12 @@ class CompiledLoop(Loop):
 
     def state(self) -> State:
         """See `Loop.state`. The values are tensors on the device: a variable's next value does not overwrite them."""
-        return State({path: tf.identity(variable) for path, variable in self._step.variables().items()})
+        if self._copies is None:
+            variables = list(self._step.variables().items())
+            copied = tf.function(lambda: [tf.identity(variable) for _, variable in variables], autograph=False)
+            self._copies = [path for path, _ in variables], copied
+        paths, copies = self._copies
+        return State(dict(zip(paths, copies(), strict=True)))
 
     def restore(self, state: State) -> None:
         """See `Loop.restore`."""

@@ -82,7 +82,7 @@ class Resident(Feed):
         """See `Feed.chunk`."""
         size = self.capacity * self.batches.size
         rows = self._rows(epoch)[: self.batches.whole][number * size : (number + 1) * size]
-        return Chunk(self._data, tf.constant(_padded(rows, size)))
+        return Chunk(self._data, tf.constant(_padded(rows.astype(np.int32), size)))
 
     def last(self, epoch: int) -> Chunk:
         """See `Feed.last`."""
@@ -137,12 +137,23 @@ class Streamed(Feed):
         return self._gathered(rows, size)
 
     def _gathered(self, rows: npt.NDArray[np.integer], size: int) -> Chunk:
-        padded = _padded(rows, size)
-        # files are read from front to back, whatever the order of the batches
-        ranked, places = np.unique(padded, return_inverse=True)
-        data = tf.nest.map_structure(lambda array: tf.constant(np.asarray(array[ranked])[places]), self._data)
+        data = tf.nest.map_structure(lambda array: tf.constant(_padded(_rows_of(array, rows), size)), self._data)
         return Chunk(data, tf.range(size))
 
 
-def _padded(rows: npt.NDArray[np.integer], size: int) -> npt.NDArray[np.int32]:
-    return np.pad(rows.astype(np.int32), (0, size - len(rows)))
+def _rows_of(array: Any, rows: npt.NDArray[np.integer]) -> npt.NDArray[Any]:  # noqa: ANN401 (gives rows by indices)
+    """Rows of an array that may lie in a file, which is read from front to back whatever their order."""
+    if len(rows) and rows[-1] - rows[0] == len(rows) - 1 and (np.diff(rows) == 1).all():
+        return np.asarray(array[rows[0] : rows[-1] + 1])
+    ranked = np.argsort(rows, kind="stable")
+    read = np.asarray(array[rows[ranked]])
+    gathered = np.empty_like(read)
+    gathered[ranked] = read
+    return gathered
+
+
+def _padded(rows: npt.NDArray[Any], size: int) -> npt.NDArray[Any]:
+    """With zeros behind, up to so many."""
+    if len(rows) == size:
+        return rows
+    return np.concatenate([rows, np.zeros((size - len(rows), *rows.shape[1:]), rows.dtype)])

@@ -82,7 +82,7 @@ class OwnModelLoop(CompiledLoop):
 
     def _end_epoch(self, _: Any) -> dict[str, float]:  # noqa: ANN401 (there is only one thing to evaluate)
         model = self._model
-        self._metrics = {name: float(value) for name, value in model.get_metrics_result().items()}
+        self._metrics = self._keras_step.epoch_logs()
         # Keras's own loss is a metric of the model, but not of a train_step that does not keep it
         idle = {m.name for m in model.metrics if isinstance(m, keras.metrics.Mean) and float(m.count) == 0}
         self._running = {name: value for name, value in self._metrics.items() if name not in idle}

@@ -35,7 +35,7 @@ class State:
 
     def save(self, file: Path, **more: npt.NDArray[Any]) -> None:
         """Write the state, and further arrays beside it; there is nothing in it that needs pickle."""
-        arrays = {f"{PREFIX}{path}": np.asarray(value) for path, value in self.values.items()}
+        arrays = {f"{PREFIX}{path}": _known_to_numpy(np.asarray(value)) for path, value in self.values.items()}
         np.savez_compressed(file, **(arrays | more))  # type: ignore[arg-type]  # for NumPy's stub it might be allow_pickle
 
     @classmethod
@@ -45,6 +45,11 @@ class State:
         if not values:
             raise KeyError(PREFIX)
         return cls(values)
+
+
+def _known_to_numpy(value: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """The same numbers in a type of NumPy's own: bfloat16 is none, and its bytes would come back without a type."""
+    return value.astype(np.float32) if value.dtype.kind == "V" else value
 
 
 def by_path(variables: Iterable[tuple[str, Any]]) -> dict[str, Any]:

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from typing import Any, Protocol
 
 import keras
 import tensorflow as tf
+from keras.src.backend.common.global_state import get_global_attribute
 from keras.src.trainers.compile_utils import CompileMetrics
 
 from jointdec.training.loss_number import loss_must_be_a_number
@@ -83,6 +85,11 @@ class KerasStep:
         self._optimizers = list({id(optimizer): optimizer for optimizer in held}.values())  # one may have two names
         self._touched: list[tf.Variable] = []
         self._traced: Callable[[Batch, Tensor], tuple[Tensor, Tensor]] | None = None
+        # op by op these take as long as twenty steps of a small model; a metric of the user's may do as it likes
+        own = all(type(metric).__module__.startswith("keras.") for metric in _single_metrics(model))
+        graph = partial(tf.function, autograph=False, reduce_retracing=True)
+        self._reset = graph(model.reset_metrics) if own else model.reset_metrics
+        self._results = graph(model.get_metrics_result) if own else model.get_metrics_result
 
     def trace(self, batch: Batch) -> Callable[[Batch, Tensor], tuple[Tensor, Tensor]]:
         """See `Step.trace`."""
@@ -104,7 +111,9 @@ class KerasStep:
         known = [*self.model.variables, *self._optimizer_variables()]
         known += [variable for metric in self.model.metrics for variable in metric.variables]
         # and what the user's own code or Keras's global seed generator holds
-        touched = sorted(((v.name.partition(":")[0], v) for v in self._touched), key=lambda pair: pair[0])
+        named = _global_seeds()
+        touched = [(named.get(id(v), v.name.partition(":")[0]), v) for v in self._touched]
+        touched.sort(key=lambda pair: pair[0])
         return by_path([*((variable.path, variable.value) for variable in known), *touched])
 
     def lasting(self) -> Sequence[tf.Variable]:
@@ -117,7 +126,11 @@ class KerasStep:
 
     def begin_epoch(self) -> None:
         """See `Step.begin_epoch`."""
-        self.model.reset_metrics()
+        self._reset()
+
+    def epoch_logs(self) -> dict[str, float]:
+        """The model's metrics over the steps since the epoch began, by Keras's names."""
+        return {name: float(value) for name, value in self._results().items()}
 
     def scale(self) -> Tensor | None:
         """See `Step.scale`."""
@@ -193,11 +206,25 @@ class KerasStep:
         return tf.cond(wanted, taken, lambda: tf.zeros(1 + len(layers), self.dtype))
 
 
+def _single_metrics(model: keras.Model) -> Iterator[keras.metrics.Metric]:
+    for metric in model.metrics:
+        if isinstance(metric, CompileMetrics):
+            yield from metric.metrics
+        else:
+            yield metric
+
+
 def head_name(model: keras.Model, log: str) -> str:
     """What a log of Keras's is called here: ``price`` instead of ``price_loss``, if that is one of several outputs."""
     outputs = getattr(model, "output_names", None) or ()
     head = log.removesuffix("_loss")
     return head if len(outputs) > 1 and head in outputs else log
+
+
+def _global_seeds() -> dict[int, str]:
+    """A path for Keras's global seed generator, whose own depends on what made it first."""
+    generator = get_global_attribute("global_seed_generator")
+    return {} if generator is None else {id(generator.state.value): "global_seed_generator"}
 
 
 @contextmanager

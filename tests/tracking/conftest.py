@@ -112,7 +112,7 @@ config = Config(
 with open_tracker(config, Path("out"), []) as tracker:
     print(tracker.run_id, flush=True)
     tracker.log_devices([])
-    tracker.log_epoch(EpochResult(0, 0, {"loss": np.ones(500)}, {}, {}, 1.0))
+    tracker.log_epoch(EpochResult(0, 0, {"loss": np.ones(250)}, {}, {}, 1.0))
     tracker.finish("finished")
 """
     )

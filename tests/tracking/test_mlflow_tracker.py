@@ -10,11 +10,14 @@ from pathlib import Path
 import mlflow
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from mlflow import MlflowClient
 from omegaconf import OmegaConf
 
 from jointdec.errors import UserError
 from jointdec.tracking import open_fit_tracker, open_tracker
+from jointdec.tracking.mlflow_tracker import thinning
 
 
 @pytest.fixture
@@ -64,24 +67,25 @@ def test_two_runs_of_one_configuration_have_different_names(open_here, client):
 def test_curves_are_complete_once_the_run_is_finished(open_here, client, make_epoch):
     with open_here() as tracker:
         for epoch in range(3):
-            tracker.log_epoch(make_epoch(epoch=epoch, steps=600, first_step=600 * epoch))
+            tracker.log_epoch(make_epoch(epoch=epoch, steps=160, first_step=160 * epoch))
         tracker.log_metrics({"test/loss": 4.0}, step=3)
         tracker.finish("finished")
-    assert history(client, tracker.run_id, "step/edges") == [(step, step + 0.5) for step in range(1800)]
+    assert history(client, tracker.run_id, "step/edges") == [(step, step + 0.5) for step in range(480)]
     assert history(client, tracker.run_id, "val/exact") == [(0, 0.25), (1, 0.25), (2, 0.25)]
     assert history(client, tracker.run_id, "test/loss") == [(3, 4.0)]
     stamps = [metric.timestamp for metric in client.get_metric_history(tracker.run_id, "step/loss")]
     assert stamps == sorted(stamps)
 
 
-def test_a_long_run_keeps_two_thousand_points_of_each_curve(open_here, client, make_epoch):
+def test_a_long_run_keeps_five_hundred_points_of_each_curve(open_here, client, make_epoch):
     with open_here() as tracker:  # of two epochs
         for epoch in range(2):
-            tracker.log_epoch(make_epoch(epoch=epoch, steps=3500, first_step=3500 * epoch))
+            tracker.log_epoch(make_epoch(epoch=epoch, steps=700, first_step=700 * epoch))
         tracker.finish("finished")
-    kept = list(range(0, 7000, 4))
+    kept = list(range(0, 1400, 3))
     assert [step for step, _ in history(client, tracker.run_id, "step/loss")] == kept
-    assert [step for step, _ in history(client, tracker.run_id, "step/grad_norm")] == kept
+    norms = [step for step, _ in history(client, tracker.run_id, "step/grad_norm")]  # of every second step
+    assert [step // 3 for step in norms] == [step // 3 for step in kept]
 
 
 def test_a_parameter_too_long_for_mlflow_is_cut_and_says_so(make_config, client, tmp_path):
@@ -199,10 +203,10 @@ def test_an_exception_makes_the_run_failed_and_leaves_its_traceback_without_pass
 def test_an_interrupt_makes_the_run_killed_and_keeps_its_curves(open_here, client, make_epoch):
     tracker = open_here()
     with pytest.raises(KeyboardInterrupt):
-        raise_inside(tracker, KeyboardInterrupt(), after=lambda: tracker.log_epoch(make_epoch(steps=900)))
+        raise_inside(tracker, KeyboardInterrupt(), after=lambda: tracker.log_epoch(make_epoch(steps=200)))
     run = client.get_run(tracker.run_id)
     assert (run.info.status, run.data.tags["jointdec.outcome"]) == ("KILLED", "interrupted")
-    assert len(history(client, tracker.run_id, "step/loss")) == 900
+    assert len(history(client, tracker.run_id, "step/loss")) == 200
 
 
 def test_leaving_after_finish_changes_nothing_whatever_passes_through(open_here, client):
@@ -312,8 +316,22 @@ def test_a_user_s_own_training_is_recorded_without_a_configuration(open_fit, cli
     assert [step for step, _ in history(client, tracker.run_id, "step/loss")] == [0, 1, 2]
 
 
+@given(steps=st.integers(1, 10**7))
+def test_a_long_run_keeps_2_000_points_of_a_curve_and_a_short_one_fewer_but_no_less_than_400(steps):
+    points = -(-steps // thinning(steps))
+    assert points <= 2000
+    assert points >= min(steps, 250 if steps < 2000 else 400)
+    if steps > 100_000:
+        assert points > 1950
+
+
+@pytest.mark.parametrize(("steps", "every"), [(1, 1), (500, 1), (501, 2), (1600, 4), (8000, 4), (8001, 5), (40_000, 20)])
+def test_what_a_curve_is_thinned_to(steps, every):
+    assert thinning(steps) == every
+
+
 def test_a_user_s_own_training_may_have_a_name_and_is_thinned_by_its_own_length(open_fit, client, make_epoch):
-    with open_fit(name="my first", total_steps=6000) as tracker:
+    with open_fit(name="my first", total_steps=1500) as tracker:
         tracker.log_epoch(make_epoch(steps=9))
         tracker.finish("finished")
     assert client.get_run(tracker.run_id).info.run_name == "my first"
@@ -362,4 +380,4 @@ def test_eight_processes_at_once_share_a_fresh_database(tmp_path, run_script):
     assert {run.info.run_id for run in runs} == run_ids
     assert {run.info.status for run in runs} == {"FINISHED"}
     for run in runs:
-        assert len(client.get_metric_history(run.info.run_id, "step/loss")) == 500
+        assert len(client.get_metric_history(run.info.run_id, "step/loss")) == 250

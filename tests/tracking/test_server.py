@@ -65,7 +65,7 @@ def test_a_run_on_a_server_keeps_curves_files_and_outcome(server, make_config, m
     with open_tracker(make_config(uri=server), Path("out"), ["seed=7"]) as tracker:
         tracker.log_devices(["NVIDIA H100"])
         tracker.log_dataset(dataset)
-        tracker.log_epoch(make_epoch(steps=700))
+        tracker.log_epoch(make_epoch(steps=240))
         tracker.finish("diverged")
     assert capfd.readouterr() == ("", "")
     assert tracker.where.startswith(f"{server}/#/experiments/")
@@ -74,7 +74,7 @@ def test_a_run_on_a_server_keeps_curves_files_and_outcome(server, make_config, m
     assert (run.info.status, run.data.tags["jointdec.outcome"]) == ("FAILED", "diverged")
     assert run.inputs.dataset_inputs[0].dataset.digest == dataset.digest
     values = [(metric.step, metric.value) for metric in client.get_metric_history(tracker.run_id, "step/nodes")]
-    assert values == [(step, step + 0.25) for step in range(700)]
+    assert values == [(step, step + 0.25) for step in range(240)]
     paths = {
         file.path
         for folder in ("config", "environment", "data")
