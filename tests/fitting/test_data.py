@@ -188,13 +188,25 @@ def test_a_data_set_of_dicts_trains_as_in_keras():
         np.testing.assert_allclose(a.numpy(), b.numpy(), rtol=1e-6, atol=1e-7)
 
 
-def test_a_data_set_of_any_shape_goes_to_keras(capsys):
+@pytest.mark.filterwarnings("ignore:Your input ran out of data:UserWarning")  # Keras's, where a length is not known
+def test_a_data_set_whose_batches_are_padded_each_to_its_own_length_goes_to_keras(capsys):
+    words = tf.data.Dataset.from_generator(
+        lambda: ((np.ones((1 + row, 3), "float32"), Y[row]) for row in range(N)),
+        output_signature=(tf.TensorSpec((None, 3), tf.float32), tf.TensorSpec((1,), tf.float32)),
+    )
+    inputs = keras.Input((None, 3))
+    model = keras.Model(inputs, keras.layers.Dense(1)(keras.layers.GlobalAveragePooling1D()(inputs)))
+    model.compile("sgd", "mse")
+    run = fit(model, words.padded_batch(BATCH), verbose=2)
+    assert "Keras's own loop trains, more slowly: the data set has batches of several shapes" in capsys.readouterr().out
+    assert run.outcome == "finished"
+
+
+def test_a_data_set_that_says_no_shapes_trains_where_its_batches_have_one():
     data = tf.data.Dataset.from_generator(
         lambda: iter(batches()), output_signature=tuple(tf.TensorSpec(None, tf.float32) for _ in range(3))
     )
-    run = fit(make_model(), data, verbose=2)
-    assert "Keras's own loop trains, more slowly: the data set does not say the shape" in capsys.readouterr().out
-    assert run.outcome == "finished"
+    assert trained(data, validation_data=HELD_OUT) == from_memory(shuffle=False)
 
 
 BESIDE = {
