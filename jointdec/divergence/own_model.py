@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -22,7 +23,8 @@ class StepDivergence:
         epoch: its epoch's.
         batch: rows of the examples that it trained on; empty for a data set that has no rows.
         part: what was not finite first: ``loss``, ``gradient`` or ``update``.
-        names: losses, layers or variables of that part that are not finite.
+        names: losses, layers or variables of that part that are not finite; empty where the step was another one when
+            it was taken again, as of a data set that is shuffled anew each time.
         state: what the step started from, every variable by its path.
     """
 
@@ -41,7 +43,8 @@ class StepDivergence:
             "gradient": "the gradients of these layers",
             "update": "the new values of these variables",
         }
-        return f"In step {self.step} (epoch {self.epoch}) {what[self.part]} are not finite: {', '.join(self.names)}."
+        names = ", ".join(self.names) or "when it was taken again, they were"
+        return f"In step {self.step} (epoch {self.epoch}) {what[self.part]} are not finite: {names}."
 
 
 def find_divergence(loop: Loop, results: Sequence[EpochResult], rows: npt.NDArray[np.integer]) -> StepDivergence | None:
@@ -60,26 +63,25 @@ def find_divergence(loop: Loop, results: Sequence[EpochResult], rows: npt.NDArra
     losses = tuple(name for name, values in result.steps.items() if not np.isfinite(values[index]))
     if losses:
         return StepDivergence(step, result.epoch, rows, "loss", losses, loop.bad_state)
-    measured = result.norm_steps == step
-    layers = [name for name, values in result.norms.items() if not np.isfinite(values[measured]).all()]
+    layers, variables = _taken_again(loop, result.epoch, index)
     if layers:
-        named = tuple(name for name in layers if name != "grad_norm") or tuple(layers)
-        return StepDivergence(step, result.epoch, rows, "gradient", named, loop.bad_state)
-    return StepDivergence(step, result.epoch, rows, "update", _spoilt(loop, result.epoch, index), loop.bad_state)
+        return StepDivergence(step, result.epoch, rows, "gradient", layers, loop.bad_state)
+    return StepDivergence(step, result.epoch, rows, "update", variables, loop.bad_state)
 
 
-def _spoilt(loop: Loop, epoch: int, step: int) -> tuple[str, ...]:
-    """The variables that a step makes not finite; the state stays as it is."""
-    now = loop.state()
-    assert loop.bad_state is not None
-    loop.restore(loop.bad_state)
-    loop.run_steps(epoch, step, step + 1, 1)
+def _taken_again(loop: Loop, epoch: int, step: int) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The layers whose gradients a step makes not finite, and the variables; the state stays as it is."""
+    now, before = loop.state(), loop.bad_state
+    assert before is not None
+    loop.restore(before)
+    norms = loop.run_steps(epoch, step, step + 1, 1).norms
     after = loop.state()
     loop.restore(now)
-    return tuple(
-        path
-        for path in after.values
-        if np.issubdtype(after[path].dtype, np.floating)
-        and np.isfinite(loop.bad_state[path]).all()
-        and not np.isfinite(after[path]).all()
-    )
+    names = ["grad_norm", *loop.layers]
+    layers = [name for name, norm in zip(names, norms.T, strict=True) if not np.isfinite(norm).all()]
+    variables = [path for path in after.values if _is_finite(before[path]) and not _is_finite(after[path])]
+    return tuple(name for name in layers if name != "grad_norm") or tuple(layers), tuple(variables)
+
+
+def _is_finite(value: npt.NDArray[Any]) -> bool:
+    return value.dtype.kind in "iub" or bool(np.isfinite(value.astype(np.float64)).all())

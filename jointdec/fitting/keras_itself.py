@@ -42,7 +42,7 @@ def _of_data(data: Any) -> str | None:  # noqa: ANN401 (whatever Keras takes)
     if _makes_batches(data):
         return f"{type(data).__name__} makes its batches in Python"
     if isinstance(data, tf.data.Dataset) and not _alike(data):
-        return "the data set does not say the shape of an example, so that its batches may have several"
+        return "the data set has batches of several shapes"
     return None
 
 
@@ -51,11 +51,15 @@ def _makes_batches(data: Any) -> bool:  # noqa: ANN401
 
 
 def _alike(dataset: tf.data.Dataset) -> bool:
-    """Whether all batches have one shape, but for the number of examples."""
+    """Whether all batches may have one shape, but for the number of examples; where none is told, they are to."""
     return all(
-        isinstance(spec, tf.TensorSpec) and spec.shape.rank and spec.shape[1:].is_fully_defined()
+        isinstance(spec, tf.TensorSpec) and (spec.shape.rank is None or spec.shape[1:].is_fully_defined())
         for spec in tf.nest.flatten(dataset.element_spec)
     )
+
+
+def _has_its_order(data: Any) -> bool:  # noqa: ANN401
+    return isinstance(data, tf.data.Dataset) or hasattr(data, "__next__")
 
 
 def _check(model: keras.Model, given: Given) -> None:
@@ -106,7 +110,7 @@ class KerasItself:
                 **given._asdict(),
                 epochs=asked.epochs,
                 batch_size=asked.batch_size,
-                shuffle=asked.shuffle,
+                shuffle=asked.shuffle and not _has_its_order(given.x),  # else Keras warns that it does not
                 initial_epoch=asked.initial_epoch,
                 callbacks=[*self._callbacks, record],
                 verbose=said.keras_verbose,

@@ -98,7 +98,10 @@ class ProgramTraining:
         divergence = self._divergence(results)
         if divergence:
             tracker.set_tags(
-                {"jointdec.divergence.step": divergence.step, "jointdec.divergence.tensor": divergence.names[0]}
+                {
+                    "jointdec.divergence.step": divergence.step,
+                    "jointdec.divergence.tensor": divergence.names[0] if divergence.names else "unknown",
+                }
             )
             divergence.state.save(folder / "state.npz", batch=divergence.batch, step=np.array(divergence.step))
             tracker.log_artifact(folder / "state.npz", "divergence")

@@ -73,12 +73,22 @@ class DatasetFeed(Feed):
 
     def _read(self, source: Iterator[Any], number: int) -> Chunk:
         if number == self._full_chunks:
-            return Chunk(_as_batch(next(source)), tf.range(self.batches.rest))
+            return Chunk(self._next(source), tf.range(self.batches.rest))
         count = min(self.capacity, self.batches.full - number * self.capacity)
-        read = [_as_batch(next(source)) for _ in range(count)]
+        read = [self._next(source) for _ in range(count)]
         read += read[:1] * (self.capacity - count)  # what no step reaches
         data = tf.nest.map_structure(lambda *parts: tf.concat(parts, 0), *read)
         return Chunk(data, tf.range(self.capacity * self.batches.size))
+
+    def _next(self, source: Iterator[Any]) -> Batch:
+        batch = _as_batch(next(source))
+        for tensor, spec in zip(tf.nest.flatten(batch), tf.nest.flatten(self.specs), strict=True):
+            if tensor.shape[1:] != spec.shape[1:]:
+                raise BadArgument(
+                    f"A batch of the tf.data.Dataset has the shape {tensor.shape}, and the first one {spec.shape}: all "
+                    "must have one, but for the number of examples."
+                )
+        return batch
 
 
 def require_room(size: int, a_batch: int, memory: int) -> None:

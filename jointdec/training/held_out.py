@@ -9,7 +9,7 @@ import keras
 import tensorflow as tf
 
 from jointdec.training.feed import Feed
-from jointdec.training.program import Chunk
+from jointdec.training.program import Chunk, one_program
 from jointdec.training.step import Batch
 
 Tensor = Any  # TensorFlow has no types
@@ -44,8 +44,7 @@ class HeldOut:
 
     def _run(self, chunk: Chunk, size: int, steps: int, jit: bool) -> Mapping[str, Any]:
         if (size, jit) not in self._programs:
-            loop = tf.function(self._loop_of(chunk, size), jit_compile=jit, autograph=False)
-            self._programs[size, jit] = loop
+            self._programs[size, jit] = one_program(self._loop_of(chunk, size), jit)
         logs: Mapping[str, Any] = self._programs[size, jit](chunk.data, chunk.rows, tf.constant(steps))
         return logs
 

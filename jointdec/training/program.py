@@ -40,6 +40,13 @@ class Ran(NamedTuple):
     sound: bool
 
 
+def one_program(loop: Callable[..., Any], jit: bool) -> Any:  # noqa: ANN401 (TensorFlow has no types)
+    """A loop as one program. That each training has a new one of the same code is no reason for TensorFlow to warn."""
+    program = tf.function(loop, jit_compile=jit, autograph=False)
+    program._omit_frequent_tracing_warning = True
+    return program
+
+
 class Program:
     """The loop for batches of one size.
 
@@ -62,7 +69,7 @@ class Program:
         # as in Keras's fit, whose losses by output are means over batches where a batch's size is not known
         specs = tf.nest.map_structure(lambda a: tf.TensorSpec((None, *a.shape[1:]), a.dtype), chunk.data)
         self._take = step.trace(specs)
-        self._run = tf.function(self._loop, jit_compile=jit, autograph=False)
+        self._run = one_program(self._loop, jit)
 
     def __call__(  # noqa: PLR0913, PLR0917 (a chunk, and which steps of it)
         self, chunk: Chunk, first: int, stop: int, before: int, every: int, stops: bool
@@ -90,7 +97,7 @@ class Program:
     def by_xla(self) -> Program:
         """The same loop, compiled with XLA."""
         other = copy(self)
-        other._run = tf.function(other._loop, jit_compile=True, autograph=False)
+        other._run = one_program(other._loop, jit=True)
         return other
 
     def _loop(  # noqa: PLR0913, PLR0917 (the data, and which steps)

@@ -111,6 +111,14 @@ def test_a_data_set_that_has_no_epochs_of_equal_batches_is_refused(make, message
         DatasetFeed(make(), 10**6)
 
 
+def test_batches_of_several_shapes_are_refused_where_they_are_met():
+    data = tf.data.Dataset.from_generator(lambda: (np.zeros((3, 2 + i)) for i in range(3)), output_types=tf.float32)
+    with pytest.raises(
+        BadArgument, match=r"A batch of the tf.data.Dataset has the shape \(3, 3\), and the first one \(3, 2\)"
+    ):
+        list(DatasetFeed(data, 10**6).chunk(0, 0))
+
+
 def test_a_data_set_of_which_no_batch_fits_is_refused():
     with pytest.raises(DataTooLarge, match="A batch of 3 examples takes"):
         DatasetFeed(dataset(), 3 * A_BATCH - 1)
