@@ -1,4 +1,4 @@
-"""The step of ``loss=tf_native``, a `jointdec.training.step.Step`: GradientTape and TensorFlow's own arithmetic, no Keras."""
+"""The step of ``loss=tf_native``, a `jointdec.training.step.Step`: GradientTape and TensorFlow's own arithmetic."""
 
 from __future__ import annotations
 
