@@ -46,7 +46,7 @@ class CompiledLoop(Loop):
         jit: whether XLA compiles.
 
     Raises:
-        UserError: ``jit`` is true and XLA cannot compile the step.
+        UserError: ``jit`` is true and XLA cannot compile the step, though TensorFlow can take it.
     """
 
     def __init__(  # noqa: PLR0913 (all by keyword)
@@ -72,6 +72,9 @@ class CompiledLoop(Loop):
         try:
             self._programs[size] = self._program(chunk, size)
         except XLA_ERRORS as error:
+            if not self.jit:
+                raise
+            self._try_without_xla(chunk, size)
             raise UserError(
                 f"XLA cannot compile this step ({_first_line(error)}): use jit=False or jit='auto'."
             ) from error
@@ -147,6 +150,13 @@ class CompiledLoop(Loop):
         program.compile(chunk)
         self.compile_seconds += time.perf_counter() - start
         return program
+
+    def _try_without_xla(self, chunk: Chunk, size: int) -> None:
+        """Take a step and undo it: one that is wrong in itself raises what is wrong, not what XLA makes of it."""
+        program = Program(self._step, chunk, size, False, self._checked)
+        before = self.state()
+        program(chunk, 0, 1, 0, 1, stops=True)
+        self.restore(before)
 
     def _checked(self) -> list[Any]:
         return [variable for variable in self._step.lasting() if variable.dtype.is_floating]

@@ -437,6 +437,24 @@ def test_a_step_that_xla_cannot_compile_is_told_or_runs_without_it():
     assert np.isfinite(loop.run_epoch(0).train["loss"])
 
 
+class Wrong(keras.layers.Layer):
+    """What no compiler can make good, though its shapes do not tell."""
+
+    def call(self, x):
+        return tf.reshape(x, tf.where(tf.reduce_sum(x) > -np.inf, [7, 1], [4, 1]))
+
+
+def wrong():
+    model = keras.Sequential([keras.Input((3,)), layers.Dense(1, name="one"), Wrong()], name="wrong")
+    model.compile(keras.optimizers.SGD(name="sgd"), "mse")
+    return model
+
+
+def test_a_step_that_is_wrong_in_itself_says_so_and_xla_is_not_blamed():
+    with pytest.raises(tf.errors.InvalidArgumentError, match="Input to reshape is a tensor with 4 values"):
+        make_loop(wrong, jit=True)
+
+
 def test_the_first_bad_loss_is_found_in_the_incomplete_last_batch():
     x, y = poisoned()
     x[order(0)[-1]] = np.inf
