@@ -19,7 +19,6 @@ from jointdec.interrupt import StopRequest, stop_request
 from jointdec.reporting.fit_terminal import FitTerminal
 from jointdec.tracking.tracker import Tracker
 from jointdec.training.callbacks import that_want_batches
-from jointdec.training.checks import require_compiled
 from jointdec.training.inputs import read_examples, split_off, unpack_validation
 from jointdec.training.step import head_name
 
@@ -64,7 +63,6 @@ def _has_its_order(data: Any) -> bool:  # noqa: ANN401
 
 def _check(model: keras.Model, given: Given) -> None:
     """Refuse arrays as `jointdec.fitting.data.prepare` does."""
-    require_compiled(model)
     if _are_arrays(given.x):
         examples = read_examples(model, given.x, given.y, given.sample_weight, given.class_weight)
         if given.validation_data is None and given.validation_split:

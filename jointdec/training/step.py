@@ -235,8 +235,14 @@ def _watch(optimizer: keras.optimizers.Optimizer, applied: list[tuple[Tensor, An
         applied.extend(zip(grads, variables, strict=False))
         return apply(grads, trainable_variables)
 
+    inner = [optimizer, getattr(optimizer, "inner_optimizer", None), *getattr(optimizer, "optimizers", ())]
     optimizer.__dict__["apply"] = watched
+    for each in filter(None, inner):
+        # there is one replica and nothing to sum, and TensorFlow keeps the graph of a sum over replicas for good
+        each.__dict__["_all_reduce_sum_gradients"] = list
     try:
         yield
     finally:
         del optimizer.__dict__["apply"]
+        for each in filter(None, inner):
+            each.__dict__.pop("_all_reduce_sum_gradients", None)
