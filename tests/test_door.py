@@ -13,6 +13,7 @@ import mlflow
 import numpy as np
 import pandas as pd
 import pytest
+import tensorflow as tf
 
 import jointdec
 from jointdec.errors import (
@@ -202,6 +203,38 @@ def test_an_error_of_a_callback_is_the_run_s_too(store):
     assert found.info.status == "FAILED"
     assert found.data.tags["jointdec.outcome"] == "failed"
     assert mlflow.active_run() is None
+
+
+class LogsNoLoss(keras.Model):
+    """Keras's guide has such: two losses, and neither is called so."""
+
+    def train_step(self, data):
+        x, y = data
+        with tf.GradientTape() as tape:
+            squares = tf.reduce_mean((self(x) - y) ** 2)
+        self.optimizer.apply(tape.gradient(squares, self.trainable_variables), self.trainable_variables)
+        return {"squares": squares}
+
+
+def test_a_train_step_that_logs_no_loss_is_recorded_by_what_it_logs(store, capsys):
+    inputs = keras.Input((3,))
+    model = LogsNoLoss(inputs, keras.layers.Dense(1)(inputs))
+    model.compile("sgd")
+    run = quietly(model, X, Y, epochs=2, tracking=store, experiment="no loss", verbose=2)
+    metrics = mlflow.MlflowClient(store).get_run(run.run_id).data.metrics
+    assert metrics["step/squares"] == run.steps["squares"].iloc[-1]
+    assert metrics["train/squares"] == run.history["squares"][-1] == run.steps["squares"].iloc[-1]
+    assert "epoch 2  squares " in capsys.readouterr().out
+
+
+def test_a_metric_with_a_value_a_class_is_recorded_by_class(store):
+    model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(3, "softmax")])
+    model.compile("sgd", "categorical_crossentropy", metrics=[keras.metrics.F1Score(name="f1")])
+    run = quietly(model, X, np.eye(3)[KINDS], validation_split=0.5, tracking=store, experiment="classes", verbose=2)
+    metrics = mlflow.MlflowClient(store).get_run(run.run_id).data.metrics
+    assert [metrics[f"val/f1/{kind}"] for kind in range(3)] == pytest.approx(run.history["val_f1"][0])
+    assert run.epochs["train/f1/2"][0] == run.history["f1"][0][2]
+    assert "val_f1/0" in repr(run)
 
 
 def test_keras_s_own_loop_is_recorded_by_the_same_names(store):
