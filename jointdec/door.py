@@ -18,6 +18,7 @@ from jointdec.reporting.fit_record import params_of
 from jointdec.reporting.fit_terminal import FitTerminal
 from jointdec.tracking.tracker import open_fit_tracker
 from jointdec.training.callbacks import listed
+from jointdec.training.checks import require_compiled
 from jointdec.training.compiled import Jit
 
 
@@ -83,6 +84,7 @@ def fit(  # noqa: PLR0913 (Keras's fit has as many)
     """
     asked = Asked(epochs, batch_size, shuffle, initial_epoch, seed, jit, on_divergence, norms, memory)
     require_names(tracking, experiment, name, tags)
+    require_compiled(model)
     said, called = FitTerminal(verbose), listed(callbacks)
     given = Given(x, y, sample_weight, class_weight, validation_data, validation_split)
     training: ProgramTraining | KerasItself

@@ -19,8 +19,8 @@ from jointdec.interrupt import StopRequest, stop_request
 from jointdec.reporting.fit_terminal import FitTerminal
 from jointdec.tracking.tracker import Tracker
 from jointdec.training.callbacks import that_want_batches
-from jointdec.training.checks import require_compiled
 from jointdec.training.inputs import read_examples, split_off, unpack_validation
+from jointdec.training.logs import numbers, read
 from jointdec.training.step import head_name
 
 
@@ -64,7 +64,6 @@ def _has_its_order(data: Any) -> bool:  # noqa: ANN401
 
 def _check(model: keras.Model, given: Given) -> None:
     """Refuse arrays as `jointdec.fitting.data.prepare` does."""
-    require_compiled(model)
     if _are_arrays(given.x):
         examples = read_examples(model, given.x, given.y, given.sample_weight, given.class_weight)
         if given.validation_data is None and given.validation_split:
@@ -146,9 +145,9 @@ class _Record(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ships no
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Note the epoch."""
         row = {}
-        for name, value in (logs or {}).items():
+        for name, value in numbers(read(logs or {})).items():
             split, log = ("val", name.removeprefix("val_")) if name.startswith("val_") else ("train", name)
-            row[f"{split}/{head_name(self._of, log)}"] = float(value)
+            row[f"{split}/{head_name(self._of, log)}"] = value
         self.rows.append(row | {"seconds": time.perf_counter() - self._began})
         self.epochs.append(epoch)
         self._tracker.log_metrics(row, epoch)

@@ -19,6 +19,7 @@ from jointdec.reporting.curve_arrays import save_curves
 from jointdec.reporting.fit_terminal import FitTerminal
 from jointdec.reporting.frames import epochs_frame, norms_frame, steps_frame
 from jointdec.tracking.tracker import Tracker
+from jointdec.training.logs import Logs, numbers
 from jointdec.training.loop import Policy
 from jointdec.training.matching import matching
 from jointdec.training.own_model import OwnModelLoop
@@ -125,7 +126,7 @@ class ProgramTraining:
         model.stop_training = False
         callbacks.on_train_begin()
         first = model._initial_epoch or self._asked.initial_epoch  # BackupAndRestore sets it, as for Keras's own fit
-        logs: dict[str, float] = {}
+        logs: Logs = {}
         with stop_request() as stop, said.epochs(self._asked.epochs - first) as show:
             for epoch in range(first, self._asked.epochs):
                 callbacks.on_epoch_begin(epoch)
@@ -151,9 +152,9 @@ class ProgramTraining:
         last = {name: float(values[-1]) for name, values in result.steps.items()}
         self.loop.log_training(last)
         bad = len(result.skipped) + (result.diverged_at is not None and self.loop.stops)
-        if len(result.steps["loss"]) == bad:  # Keras's mean of nothing is 0, and would be the best loss of all
+        if len(result.step_numbers) == bad:  # Keras's mean of nothing is 0, and would be the best loss of all
             self.loop.logs |= {name: np.nan for name in self.loop.logs if not name.startswith("val_")}
-        train = {name: value for name, value in self.loop.logs.items() if not name.startswith("val_")}
+        train = numbers({name: value for name, value in self.loop.logs.items() if not name.startswith("val_")})
         return replace(result, train=self._by_head(train), val=self._by_head(result.val))
 
     def _by_head(self, logs: dict[str, float]) -> dict[str, float]:

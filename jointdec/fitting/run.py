@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from html import escape
+from typing import Any
 
 import keras
 import pandas as pd
 
 from jointdec.divergence.own_model import StepDivergence
+from jointdec.training.logs import numbers
 
 SHOWN = 10  # epochs in a notebook's table
 
@@ -19,7 +21,8 @@ class Run:
 
     Attributes:
         model: the trained model; after a divergence with the weights that the bad step started from.
-        history: what Keras's ``History.history`` would hold: name -> a value an epoch.
+        history: what Keras's ``History.history`` would hold: name -> a value an epoch, of a metric that gives one a
+            class an array.
         steps: a row a step, indexed by its global number: ``loss`` and each output's; empty where Keras's own loop
             trained.
         norms: a row a step whose gradient was measured: ``grad_norm``, and each layer's by path.
@@ -32,7 +35,7 @@ class Run:
     """
 
     model: keras.Model
-    history: dict[str, list[float]]
+    history: dict[str, list[Any]]
     steps: pd.DataFrame
     norms: pd.DataFrame
     epochs: pd.DataFrame
@@ -48,7 +51,8 @@ class Run:
         return [int(number) for number in self.epochs.index]
 
     def __repr__(self) -> str:
-        last = ", ".join(f"{name} {values[-1]:.4g}" for name, values in self.history.items() if values)
+        logs = numbers({name: values[-1] for name, values in self.history.items() if values})
+        last = ", ".join(f"{name} {value:.4g}" for name, value in logs.items())
         return f"Run({self.outcome}, {len(self.epochs)} epochs: {last}; {self.where})"
 
     def _repr_html_(self) -> str:

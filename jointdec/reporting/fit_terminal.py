@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from jointdec.errors import BadArgument
+from jointdec.training.logs import Logs, numbers
 from jointdec.training.result import EpochResult
 
-Show = Callable[[EpochResult, Mapping[str, float]], None]
+Show = Callable[[EpochResult, Logs], None]
 
 
 class FitTerminal:
@@ -50,9 +51,9 @@ class FitTerminal:
         ) as progress:
             task = progress.add_task("", total=total)
 
-            def show(result: EpochResult, logs: Mapping[str, float]) -> None:
-                numbers = "  ".join(f"{name} {value:.4g}" for name, value in logs.items())
-                text = f"{numbers}  {result.ms_per_step:.3g} ms/step"
+            def show(result: EpochResult, logs: Logs) -> None:
+                shown = "  ".join(f"{name} {value:.4g}" for name, value in numbers(logs).items())
+                text = f"{shown}  {result.ms_per_step:.3g} ms/step"
                 if self._bar:
                     progress.update(task, advance=1, description=text)
                 else:

@@ -28,7 +28,7 @@ def epoch_metrics(result: EpochResult, ended: float, not_before: float, every: i
         not_before: no step gets an earlier time, so that two epochs never overlap.
         every: of each curve over the steps the first point in so many steps, counted over the run, and what is notable.
     """
-    count = len(result.steps["loss"])
+    count = len(result.step_numbers)
     began = max(ended - result.seconds, not_before)
     times = np.linspace(1000 * began, 1000 * ended, count + 1)[1:].astype(int)
     metrics: list[Metric] = []

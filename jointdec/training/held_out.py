@@ -9,6 +9,7 @@ import keras
 import tensorflow as tf
 
 from jointdec.training.feed import Feed
+from jointdec.training.logs import Logs, opened, read
 from jointdec.training.program import Chunk, one_program
 from jointdec.training.step import Batch
 
@@ -28,7 +29,7 @@ class HeldOut:
         self._model, self._feed, self._prepare = model, feed, prepare
         self._programs: dict[tuple[int, bool], Any] = {}
 
-    def __call__(self, jit: bool) -> dict[str, float]:
+    def __call__(self, jit: bool) -> Logs:
         """What Keras's ``evaluate`` returns as a dict; compiled with XLA or not."""
         self._model.reset_metrics()
         batches, capacity = self._feed.batches, self._feed.capacity
@@ -40,7 +41,7 @@ class HeldOut:
             logs = self._run(self._feed.last(0), batches.rest, 1, jit)
         metrics = self._model.get_metrics_result()
         found = metrics if set(metrics) == set(logs) else logs  # as Keras: a test_step of the user's logs what it likes
-        return {name: float(value) for name, value in found.items()}
+        return read(found)
 
     def _run(self, chunk: Chunk, size: int, steps: int, jit: bool) -> Mapping[str, Any]:
         if (size, jit) not in self._programs:
@@ -53,7 +54,7 @@ class HeldOut:
         flat = tf.nest.flatten(specs)
 
         def test(*tensors: Tensor) -> Any:  # noqa: ANN401 (a dict of tensors)
-            return self._model.test_step(self._prepare(tf.nest.pack_sequence_as(specs, tensors)))
+            return opened(self._model.test_step(self._prepare(tf.nest.pack_sequence_as(specs, tensors))))
 
         traced = tf.function(test, autograph=False).get_concrete_function(*flat)
 

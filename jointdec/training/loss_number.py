@@ -15,6 +15,8 @@ from jointdec.errors import NoLossNumber
 from jointdec.training.outputs import along, loss_function
 
 WITHOUT_GRADIENT = "No gradients provided for any variable"  # what Keras's optimizers say
+KERAS_NO_LOSS = "No loss to compute"
+NO_LOSS = "The model is compiled without a loss, and no layer adds one: give a loss to model.compile(loss=...)."
 MEND = "a loss must give numbers: one value a place, or their mean by keras.ops.mean"
 
 DIFFERENTIABLE = (
@@ -36,7 +38,8 @@ def loss_must_be_a_number(model: keras.Model) -> Iterator[None]:
         try:
             loss = compute(*arguments, **options)
         except Exception as error:
-            if told := _loss_without_numbers(model, *arguments, **options):
+            told = NO_LOSS if KERAS_NO_LOSS in str(error) else _loss_without_numbers(model, *arguments, **options)
+            if told:
                 raise NoLossNumber(told) from error
             raise
         calls.append((arguments, options))

@@ -17,6 +17,7 @@ from jointdec.training.dataset_feed import DatasetFeed, require_room
 from jointdec.training.feed import Feed, Resident, Streamed
 from jointdec.training.held_out import HeldOut
 from jointdec.training.inputs import Examples
+from jointdec.training.logs import Logs, numbers
 from jointdec.training.loop import Policy
 from jointdec.training.order import batch_order
 from jointdec.training.step import Batch, KerasStep, head_name
@@ -56,8 +57,10 @@ class OwnModelLoop(CompiledLoop):
     def __init__(  # noqa: PLR0913 (all that makes a training)
         self, model: keras.Model, train: Source, val: Source | None, *, policy: Policy, jit: Jit, steps: int
     ) -> None:
-        self._model, self.logs = model, dict[str, float]()
-        self._metrics, self._running = dict[str, float](), dict[str, float]()
+        self._model = model
+        self.logs: Logs = {}
+        self._metrics: Logs = {}
+        self._running: Logs = {}
         self.around_test: tuple[Callable[..., None], Callable[..., None]] = (lambda: None, lambda logs: None)
         optimizer = model.optimizer
         if isinstance(optimizer, keras.optimizers.LossScaleOptimizer) and not optimizer.built:
@@ -87,14 +90,14 @@ class OwnModelLoop(CompiledLoop):
         idle = {m.name for m in model.metrics if isinstance(m, keras.metrics.Mean) and float(m.count) == 0}
         self._running = {name: value for name, value in self._metrics.items() if name not in idle}
         self.logs = dict(self._metrics)
-        found = dict[str, float]()
+        found: Logs = {}
         if self._held_out:
             begin, end = self.around_test
             begin()
             found = self._held_out(self.jit)
             end(found)
         self.logs |= {f"val_{name}": value for name, value in found.items()}
-        return found
+        return numbers(found)
 
 
 def source_of(examples: Examples, order: Order, batch_size: int, memory: int | None) -> Source:

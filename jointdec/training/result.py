@@ -21,7 +21,7 @@ class EpochResult:
         epoch: its number, from 0.
         first_step: the global number of its first step, from 0.
         steps: name -> (steps,) float64, the losses of each step's batch before the update: ``loss``, the total, and one
-            entry a head. An epoch that divergence ended has fewer steps.
+            entry a head; or what else a ``train_step`` of the user's logs. An epoch that divergence ended has fewer.
         train: the epoch's means over rows, of the same names.
         val: losses and metrics on the validation split after the epoch; empty where there is none.
         seconds: wall time of the training steps alone, without validation.
@@ -47,12 +47,12 @@ class EpochResult:
     @property
     def step_numbers(self) -> Steps:
         """The global numbers of its steps, (steps,)."""
-        return self.first_step + np.arange(len(self.steps["loss"]))
+        return self.first_step + np.arange(_count(self.steps))
 
     @property
     def ms_per_step(self) -> float:
         """Wall time of one optimizer step in milliseconds."""
-        return 1000 * self.seconds / len(self.steps["loss"])
+        return 1000 * self.seconds / _count(self.steps)
 
 
 def all_steps(results: Sequence[EpochResult]) -> tuple[Steps, dict[str, Values]]:
@@ -97,11 +97,16 @@ def training_means(
         batch_size: rows in a batch; the last batch of an epoch may have fewer.
         skipped: steps of the epoch that do not count.
     """
-    first = batch_size * np.arange(len(steps["loss"]))
+    first = batch_size * np.arange(_count(steps))
     counts = np.delete(np.minimum(size - first, batch_size), skipped)
     if not len(counts):
         return dict.fromkeys(steps, float("nan"))
     return {name: float(np.delete(values, skipped) @ counts / counts.sum()) for name, values in steps.items()}
+
+
+def _count(steps: Mapping[str, Values]) -> int:
+    """How many steps; a ``train_step`` of the user's need not log a loss."""
+    return len(next(iter(steps.values())))
 
 
 def diverged_at(results: Sequence[Any]) -> int | None:

@@ -17,6 +17,8 @@ import tensorflow as tf
 from keras.src.backend.common.global_state import get_global_attribute
 from keras.src.trainers.compile_utils import CompileMetrics
 
+from jointdec.errors import NoLossNumber
+from jointdec.training.logs import Logs, opened, read
 from jointdec.training.loss_number import loss_must_be_a_number
 from jointdec.training.state import by_path
 
@@ -127,9 +129,9 @@ class KerasStep:
         """See `Step.begin_epoch`."""
         self._reset()
 
-    def epoch_logs(self) -> dict[str, float]:
+    def epoch_logs(self) -> Logs:
         """The model's metrics over the steps since the epoch began, by Keras's names."""
-        return {name: float(value) for name, value in self._results().items()}
+        return read(self._results())
 
     def scale(self) -> Tensor | None:
         """See `Step.scale`."""
@@ -145,7 +147,10 @@ class KerasStep:
         scale = self.scale()
         scale = None if scale is None else tf.identity(scale)
         with self._watched() as applied, loss_must_be_a_number(self.model):
-            logs = self.model.train_step(self._prepare(batch))
+            returned = self.model.train_step(self._prepare(batch))
+        if not isinstance(returned, Mapping) or not returned:
+            raise NoLossNumber("The model's train_step must return a dict of what it logs, as {'loss': loss}.")
+        logs = opened(returned)
         self.logs = tuple(logs)
         values = self._values(logs)
         row = tf.stack([tf.cast(tf.reshape(value, ()), self.dtype) for value in values.values()])
@@ -169,7 +174,12 @@ class KerasStep:
         for metric in self.model.metrics:
             if isinstance(metric, CompileMetrics):
                 running |= set(metric.result())
-        values = {head_name(self.model, name): value for name, value in logs.items() if name not in running}
+        single = {
+            head_name(self.model, name): value
+            for name, value in logs.items()
+            if tf.convert_to_tensor(value).shape.num_elements() == 1
+        }
+        values = {name: value for name, value in single.items() if name not in running} or single
         return {"loss": values.pop("loss"), **values} if "loss" in values else values
 
     @contextmanager
@@ -235,8 +245,14 @@ def _watch(optimizer: keras.optimizers.Optimizer, applied: list[tuple[Tensor, An
         applied.extend(zip(grads, variables, strict=False))
         return apply(grads, trainable_variables)
 
+    inner = [optimizer, getattr(optimizer, "inner_optimizer", None), *getattr(optimizer, "optimizers", ())]
     optimizer.__dict__["apply"] = watched
+    for each in filter(None, inner):
+        # there is one replica and nothing to sum, and TensorFlow keeps the graph of a sum over replicas for good
+        each.__dict__["_all_reduce_sum_gradients"] = list
     try:
         yield
     finally:
         del optimizer.__dict__["apply"]
+        for each in filter(None, inner):
+            each.__dict__.pop("_all_reduce_sum_gradients", None)
