@@ -289,6 +289,7 @@ def test_a_second_fit_goes_on_with_weights_and_optimizer():
         np.testing.assert_array_equal(a.numpy(), b.numpy())
 
 
+@pytest.mark.slow
 def test_many_fits_leave_nothing_behind_but_the_model():
     model = one_head()
     before = set(vars(model))

@@ -122,7 +122,7 @@ def test_a_state_of_the_record_taken_on_with_meets_the_same_nan_again():
     assert np.isnan(model.train_on_batch(SPOILT[rows], Y[rows])[0])
 
 
-@pytest.mark.parametrize("shuffle", [True, False])
+@pytest.mark.parametrize("shuffle", [True, pytest.param(False, marks=pytest.mark.slow)])
 def test_the_rows_are_those_of_the_user_s_arrays(shuffle):
     run = fit(make_model(), shuffle=shuffle, validation_split=0.2)
     assert BAD in run.divergence.batch
@@ -145,7 +145,7 @@ def test_the_incomplete_last_batch_is_found_too():
     assert (run.divergence.step, run.divergence.batch.tolist()) == (5, [20])
 
 
-@pytest.mark.parametrize("memory", [3 * 2 * BATCH * 16, 3 * BATCH * 16])
+@pytest.mark.parametrize("memory", [3 * 2 * BATCH * 16, pytest.param(3 * BATCH * 16, marks=pytest.mark.slow)])
 def test_streamed_data_are_searched_as_resident_ones(memory):
     run = fit(make_model("gradient"), memory=memory)
     assert (run.divergence.step, run.divergence.names, run.divergence.batch.tolist()) == (
@@ -209,7 +209,9 @@ def test_skipping_does_not_help_where_an_update_is_bad_by_itself():
     assert (run.outcome, run.divergence.step, run.divergence.part) == ("diverged", 3, "update")
 
 
-@pytest.mark.parametrize("part", PARTS)
+@pytest.mark.parametrize(
+    "part", ["gradient", *(pytest.param(part, marks=pytest.mark.slow) for part in ("loss", "update"))]
+)
 def test_continuing_trains_as_keras_does_and_still_tells_the_first_bad_step(part):
     run, model = stopped(part, on_divergence="continue")
     assert run.epoch == [0, 1, 2]

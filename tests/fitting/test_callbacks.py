@@ -183,7 +183,7 @@ def test_a_csv_file_and_a_lambda_get_each_epoch_s_logs(tmp_path):
         )
 
 
-@pytest.mark.parametrize("swap", [False, True])
+@pytest.mark.parametrize("swap", [pytest.param(False, marks=pytest.mark.slow), True])
 def test_averaged_weights_are_swapped_in_to_validate_and_back_to_train(swap):
     both(
         lambda _: [callbacks.SwapEMAWeights(swap_on_epoch=swap)],
