@@ -129,6 +129,7 @@ def test_the_rows_are_those_of_the_user_s_arrays(shuffle):
     assert len(run.divergence.batch) == BATCH
 
 
+@pytest.mark.slow
 def test_the_incomplete_last_batch_is_found_too():
     spoilt = np.concatenate([X, SPOILT[BAD : BAD + 1]])
     model = make_model()
@@ -161,6 +162,7 @@ def test_a_data_set_has_the_step_but_no_rows():
     assert (run.divergence.step, run.divergence.batch.tolist()) == (3, [])
 
 
+@pytest.mark.slow
 def test_a_later_epoch_is_counted_in_steps_of_the_whole_training():
     run = fit(make_model("loss", from_update=7), epochs=4)
     assert (run.divergence.step, run.divergence.epoch) == (8, 1)
@@ -195,6 +197,7 @@ def test_skipping_drops_the_batch_and_goes_on():
     assert run.history["loss"] == pytest.approx(history.history["loss"], rel=1e-6)
 
 
+@pytest.mark.slow
 def test_skipping_ends_after_ten_batches():
     spoilt = X.copy()
     spoilt[:, 0] = 100.0

@@ -68,6 +68,7 @@ def test_early_stopping_stops_and_brings_back_the_best_weights():
     assert run.outcome == "finished"
 
 
+@pytest.mark.slow
 def test_a_plateau_and_a_schedule_by_epochs_change_the_learning_rate():
     (_, run, _), _ = both(
         lambda _: [
@@ -210,6 +211,7 @@ class Notes(callbacks.Callback):
         self.model.stop_training = epoch == 1
 
 
+@pytest.mark.slow
 def test_a_callback_sees_the_model_after_each_epoch_and_may_stop_it():
     (_, run, (ours,)), (_, _, (theirs,)) = both(lambda _: [Notes()])
     for notes in (ours, theirs):

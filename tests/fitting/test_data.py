@@ -97,6 +97,7 @@ def test_the_same_seed_gives_the_same_bits(jit):
     assert trained(X, Y, **data | {"seed": 6})[0] != first[0]
 
 
+@pytest.mark.slow
 def test_masks_go_on_from_one_fit_to_the_next_as_in_keras():
     ours, theirs = make_model(), make_model()
     for _ in range(2):
@@ -122,7 +123,7 @@ def test_a_later_first_epoch_has_its_own_order():
 # ---- larger than the memory
 
 
-@pytest.mark.parametrize("shuffle", [True, False])
+@pytest.mark.parametrize("shuffle", [True, pytest.param(False, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("memory", [pytest.param(None, marks=pytest.mark.slow), SMALL])
 def test_files_train_to_the_same_bits_as_memory_also_in_chunks(mapped, shuffle, memory):
     held_out = (mapped["x"][:9], mapped["y"][:9])
@@ -131,6 +132,7 @@ def test_files_train_to_the_same_bits_as_memory_also_in_chunks(mapped, shuffle, 
     assert found == from_memory(shuffle=shuffle)
 
 
+@pytest.mark.slow
 def test_arrays_in_memory_that_are_too_large_are_streamed_to_the_same_bits():
     options = {"batch_size": BATCH, "validation_data": HELD_OUT, "memory": SMALL}
     assert trained(X, Y, sample_weight=W, **options) == from_memory(shuffle=True)
@@ -153,6 +155,7 @@ def test_a_data_set_trains_to_the_same_bits_as_its_arrays(memory):
     assert trained(batches(), validation_data=held_out, memory=memory) == from_memory(shuffle=False)
 
 
+@pytest.mark.slow
 def test_a_data_set_of_unknown_length_validated_on_arrays_does_so_too():
     data = batches().filter(lambda *_: True)
     assert trained(data, validation_data=HELD_OUT, memory=SMALL) == from_memory(shuffle=False)
