@@ -227,6 +227,7 @@ def test_a_train_step_that_logs_no_loss_is_recorded_by_what_it_logs(store, capsy
     assert "epoch 2  squares " in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_a_metric_with_a_value_a_class_is_recorded_by_class(store):
     model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(3, "softmax")])
     model.compile("sgd", "categorical_crossentropy", metrics=[keras.metrics.F1Score(name="f1")])
@@ -289,6 +290,7 @@ def test_a_second_fit_goes_on_with_weights_and_optimizer():
         np.testing.assert_array_equal(a.numpy(), b.numpy())
 
 
+@pytest.mark.slow
 def test_many_fits_leave_nothing_behind_but_the_model():
     model = one_head()
     before = set(vars(model))
@@ -309,6 +311,7 @@ def test_many_fits_leave_nothing_behind_but_the_model():
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("jointdec-read")]
 
 
+@pytest.mark.slow
 def test_keras_s_own_methods_work_after_a_fit():
     model = one_head()
     quietly(model, X, Y, epochs=2)
@@ -317,6 +320,7 @@ def test_keras_s_own_methods_work_after_a_fit():
     assert model.predict(X, verbose=0).shape == (20, 1)
 
 
+@pytest.mark.slow
 def test_a_model_compiled_anew_trains_by_its_new_loss():
     model = one_head()
     quietly(model, X, Y)

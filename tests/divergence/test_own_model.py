@@ -122,13 +122,14 @@ def test_a_state_of_the_record_taken_on_with_meets_the_same_nan_again():
     assert np.isnan(model.train_on_batch(SPOILT[rows], Y[rows])[0])
 
 
-@pytest.mark.parametrize("shuffle", [True, False])
+@pytest.mark.parametrize("shuffle", [True, pytest.param(False, marks=pytest.mark.slow)])
 def test_the_rows_are_those_of_the_user_s_arrays(shuffle):
     run = fit(make_model(), shuffle=shuffle, validation_split=0.2)
     assert BAD in run.divergence.batch
     assert len(run.divergence.batch) == BATCH
 
 
+@pytest.mark.slow
 def test_the_incomplete_last_batch_is_found_too():
     spoilt = np.concatenate([X, SPOILT[BAD : BAD + 1]])
     model = make_model()
@@ -145,7 +146,7 @@ def test_the_incomplete_last_batch_is_found_too():
     assert (run.divergence.step, run.divergence.batch.tolist()) == (5, [20])
 
 
-@pytest.mark.parametrize("memory", [3 * 2 * BATCH * 16, 3 * BATCH * 16])
+@pytest.mark.parametrize("memory", [3 * 2 * BATCH * 16, pytest.param(3 * BATCH * 16, marks=pytest.mark.slow)])
 def test_streamed_data_are_searched_as_resident_ones(memory):
     run = fit(make_model("gradient"), memory=memory)
     assert (run.divergence.step, run.divergence.names, run.divergence.batch.tolist()) == (
@@ -161,6 +162,7 @@ def test_a_data_set_has_the_step_but_no_rows():
     assert (run.divergence.step, run.divergence.batch.tolist()) == (3, [])
 
 
+@pytest.mark.slow
 def test_a_later_epoch_is_counted_in_steps_of_the_whole_training():
     run = fit(make_model("loss", from_update=7), epochs=4)
     assert (run.divergence.step, run.divergence.epoch) == (8, 1)
@@ -195,6 +197,7 @@ def test_skipping_drops_the_batch_and_goes_on():
     assert run.history["loss"] == pytest.approx(history.history["loss"], rel=1e-6)
 
 
+@pytest.mark.slow
 def test_skipping_ends_after_ten_batches():
     spoilt = X.copy()
     spoilt[:, 0] = 100.0
@@ -209,7 +212,9 @@ def test_skipping_does_not_help_where_an_update_is_bad_by_itself():
     assert (run.outcome, run.divergence.step, run.divergence.part) == ("diverged", 3, "update")
 
 
-@pytest.mark.parametrize("part", PARTS)
+@pytest.mark.parametrize(
+    "part", ["gradient", *(pytest.param(part, marks=pytest.mark.slow) for part in ("loss", "update"))]
+)
 def test_continuing_trains_as_keras_does_and_still_tells_the_first_bad_step(part):
     run, model = stopped(part, on_divergence="continue")
     assert run.epoch == [0, 1, 2]

@@ -68,6 +68,7 @@ def test_early_stopping_stops_and_brings_back_the_best_weights():
     assert run.outcome == "finished"
 
 
+@pytest.mark.slow
 def test_a_plateau_and_a_schedule_by_epochs_change_the_learning_rate():
     (_, run, _), _ = both(
         lambda _: [
@@ -183,7 +184,7 @@ def test_a_csv_file_and_a_lambda_get_each_epoch_s_logs(tmp_path):
         )
 
 
-@pytest.mark.parametrize("swap", [False, True])
+@pytest.mark.parametrize("swap", [pytest.param(False, marks=pytest.mark.slow), True])
 def test_averaged_weights_are_swapped_in_to_validate_and_back_to_train(swap):
     both(
         lambda _: [callbacks.SwapEMAWeights(swap_on_epoch=swap)],
@@ -210,6 +211,7 @@ class Notes(callbacks.Callback):
         self.model.stop_training = epoch == 1
 
 
+@pytest.mark.slow
 def test_a_callback_sees_the_model_after_each_epoch_and_may_stop_it():
     (_, run, (ours,)), (_, _, (theirs,)) = both(lambda _: [Notes()])
     for notes in (ours, theirs):

@@ -97,6 +97,7 @@ def test_the_same_seed_gives_the_same_bits(jit):
     assert trained(X, Y, **data | {"seed": 6})[0] != first[0]
 
 
+@pytest.mark.slow
 def test_masks_go_on_from_one_fit_to_the_next_as_in_keras():
     ours, theirs = make_model(), make_model()
     for _ in range(2):
@@ -122,8 +123,8 @@ def test_a_later_first_epoch_has_its_own_order():
 # ---- larger than the memory
 
 
-@pytest.mark.parametrize("shuffle", [True, False])
-@pytest.mark.parametrize("memory", [None, SMALL])
+@pytest.mark.parametrize("shuffle", [True, pytest.param(False, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("memory", [pytest.param(None, marks=pytest.mark.slow), SMALL])
 def test_files_train_to_the_same_bits_as_memory_also_in_chunks(mapped, shuffle, memory):
     held_out = (mapped["x"][:9], mapped["y"][:9])
     options = {"batch_size": BATCH, "shuffle": shuffle, "memory": memory, "validation_data": held_out}
@@ -131,6 +132,7 @@ def test_files_train_to_the_same_bits_as_memory_also_in_chunks(mapped, shuffle, 
     assert found == from_memory(shuffle=shuffle)
 
 
+@pytest.mark.slow
 def test_arrays_in_memory_that_are_too_large_are_streamed_to_the_same_bits():
     options = {"batch_size": BATCH, "validation_data": HELD_OUT, "memory": SMALL}
     assert trained(X, Y, sample_weight=W, **options) == from_memory(shuffle=True)
@@ -147,22 +149,25 @@ def test_data_of_which_no_batch_fits_are_refused(mapped):
 # ---- data sets
 
 
-@pytest.mark.parametrize("memory", [None, SMALL])
+@pytest.mark.parametrize("memory", [pytest.param(None, marks=pytest.mark.slow), SMALL])
 def test_a_data_set_trains_to_the_same_bits_as_its_arrays(memory):
     held_out = batches(9).map(lambda x, y, _: (x, y))
     assert trained(batches(), validation_data=held_out, memory=memory) == from_memory(shuffle=False)
 
 
+@pytest.mark.slow
 def test_a_data_set_of_unknown_length_validated_on_arrays_does_so_too():
     data = batches().filter(lambda *_: True)
     assert trained(data, validation_data=HELD_OUT, memory=SMALL) == from_memory(shuffle=False)
 
 
+@pytest.mark.slow
 def test_arrays_validated_on_a_data_set_give_the_same_numbers():
     held_out = batches(9).map(lambda x, y, _: (x, y))
     assert trained(X, Y, sample_weight=W, batch_size=BATCH, validation_data=held_out) == from_memory(shuffle=True)
 
 
+@pytest.mark.slow
 def test_a_data_set_without_its_remainder_trains_on_whole_batches_only():
     found = trained(batches(drop_remainder=True))
     assert found == trained(X[:20], Y[:20], sample_weight=W[:20], batch_size=BATCH, shuffle=False)
@@ -202,6 +207,7 @@ def test_a_data_set_whose_batches_are_padded_each_to_its_own_length_goes_to_kera
     assert run.outcome == "finished"
 
 
+@pytest.mark.slow
 def test_a_data_set_that_says_no_shapes_trains_where_its_batches_have_one():
     data = tf.data.Dataset.from_generator(
         lambda: iter(batches()), output_signature=tuple(tf.TensorSpec(None, tf.float32) for _ in range(3))

@@ -276,8 +276,8 @@ KINDS = {  # name -> (builds a compiled model, what fit gets)
     "not built before fit": (lambda: compiled(Unbuilt()), {"x": X, "y": Y, "validation_split": 0.3}),
 }
 
-# Those that go farthest from each other; the others take as long, and are left to the slow tests.
-QUICK = ("batch norm", "dropout", "train_step of Keras's guide", "two optimizers", "sample weights by output")
+# Those that go farthest from each other; each takes a second or two, so the others are left to the slow tests.
+QUICK = ("dropout", "train_step of Keras's guide")
 # XLA draws other random numbers; the rest of these have each its own kind of operation
 JIT = ("batch norm", "train_step of its own", "attention", "outputs in a dict", "float16 with a loss scale")
 MORE = [pytest.param(kind, marks=pytest.mark.slow) for kind in KINDS if kind not in QUICK]
