@@ -2,6 +2,7 @@
 
 import functools
 import os
+import sys
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # before anything imports TensorFlow
 
@@ -15,6 +16,14 @@ from jointdec.data.dataset import Dataset, Split
 
 hypothesis.settings.register_profile("jointdec", deadline=None)  # a first example may load TensorFlow
 hypothesis.settings.load_profile("jointdec")
+
+
+@pytest.fixture(autouse=True)
+def _keras_in_float32():
+    """A training in float64 leaves Keras in it, as a process of its own would keep it; the next test starts anew."""
+    yield
+    if keras := sys.modules.get("keras"):
+        keras.config.set_floatx("float32")
 
 
 @pytest.fixture(scope="session")

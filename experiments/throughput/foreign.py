@@ -45,7 +45,7 @@ class Plan:
     streaming: Mapping[str, int]
 
 
-FULL = Plan(tuple(MODELS), rows=5000, rounds=15, starts=3, streaming={"mlp": 500_000, "cnn": 20_000})
+FULL = Plan(tuple(MODELS), rows=5000, rounds=7, starts=3, streaming={"mlp": 500_000, "cnn": 20_000})
 QUICK = Plan(("mlp",), rows=500, rounds=2, starts=1, streaming={"mlp": 5_000})
 
 

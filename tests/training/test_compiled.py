@@ -124,7 +124,14 @@ def gan():
 
 
 MODELS = {"noisy": noisy, "own": own, "decorated": lambda: own(Decorated), "gan": gan}
-every_model = pytest.mark.parametrize("make", MODELS.values(), ids=MODELS)
+# the fast tests take the first; what the others have besides is theirs
+every_model = pytest.mark.parametrize(
+    "make",
+    [
+        pytest.param(make, id=name, marks=[pytest.mark.slow] if number else [])
+        for number, (name, make) in enumerate(MODELS.items())
+    ],
+)
 
 
 def make_loop(make=noisy, *, on_divergence="stop", norms=1, jit=False, batch=None, memory=None, steps=0):
@@ -169,6 +176,7 @@ def test_two_epochs_are_those_of_keras_s_own_fit(make):
         np.testing.assert_allclose(np.array(mine), np.array(their), rtol=1e-4, atol=1e-6, err_msg=mine.path)
 
 
+@pytest.mark.slow
 def test_the_columns_are_the_losses_that_a_step_logs_and_no_running_metrics():
     assert make_loop(noisy).columns == ("loss",)
     assert make_loop(own).columns == ("loss", "largest")
@@ -220,7 +228,9 @@ def test_the_same_training_twice_gives_the_same_bits(make, jit):
 
 
 @every_jit
-@pytest.mark.parametrize("memory", [None, 1, 500])
+@pytest.mark.parametrize(
+    "memory", [1, pytest.param(None, marks=pytest.mark.slow), pytest.param(500, marks=pytest.mark.slow)]
+)
 def test_chunks_however_small_and_streams_give_the_same_bits_as_one_chunk(monkeypatch, jit, memory):
     whole = make_loop(jit=jit, norms=2)
     expected = [whole.run_epoch(epoch) for epoch in (0, 1)]
@@ -396,6 +406,7 @@ def test_a_gradient_that_is_not_finite_under_a_finite_loss_is_its_batch_s_fault_
             assert np.isnan(result.norms["grad_norm"]).tolist() == [step == 2 for step in at]
 
 
+@pytest.mark.slow
 def test_xla_is_taken_where_it_is_faster_and_leaves_everything_as_it_was(monkeypatch):
     before = make_loop().state()
     for seconds, jit in ((iter([1.0, 0.5]), True), (iter([1.0, 2.0]), False), (iter([1e-9]), False)):
@@ -429,6 +440,7 @@ def stringly():
     return model
 
 
+@pytest.mark.slow
 def test_a_step_that_xla_cannot_compile_is_told_or_runs_without_it():
     with pytest.raises(UserError, match=r"XLA cannot compile this step .*jit=False or jit='auto'"):
         make_loop(stringly, jit=True)
@@ -463,6 +475,7 @@ def test_the_first_bad_loss_is_found_in_the_incomplete_last_batch():
     assert_same(loop.state(), reached(noisy, (0, STEPS - 1))[1])
 
 
+@pytest.mark.slow
 def test_validation_after_an_epoch_is_the_held_out_examples_and_changes_no_training():
     def with_validation(val):
         keras.backend.clear_session()

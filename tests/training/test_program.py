@@ -116,6 +116,7 @@ def test_without_jit_the_same_program_runs_as_a_tensorflow_graph(train, loss):
         np.testing.assert_allclose(value, other[name], rtol=0, atol=1e-12, err_msg=name)
 
 
+@pytest.mark.slow
 def test_live_alpha_and_weights_change_a_compiled_epoch_without_another_trace(make_config, make_dataset, decoder_truth):
     """What a sweep does: one program, other numbers."""
     flags = ["loss=split", *TINY, "training.precision=float64"]

@@ -80,6 +80,7 @@ def test_what_lasts_is_weights_and_what_both_optimizers_remember(pair):
     assert {path.partition("/")[0] for path in paths} == {"pair", "adam", "sgd"}
 
 
+@pytest.mark.slow
 def test_paths_are_the_same_in_another_process():
     script = "import sys; sys.path.insert(0, sys.argv[1])\n" + SCRIPT + "print(*paths)"
     root = str(Path(__file__).parents[2])
