@@ -24,7 +24,8 @@ from jointdec.training.state import State
 from jointdec.training.step import Step
 
 Jit = bool | Literal["auto"]
-TRIED_STEPS, TRIED_TIMES = 4, 3  # by which the faster one of two programs is chosen
+TRIAL, TRIALS = 0.05, 5  # seconds of a trial, and trials of each, by which the faster of two programs is chosen
+HOPELESS = 4.0  # times as long as the other: no further trial
 WORTH = 2.0  # seconds that a whole training must take at least before a compilation can pay
 XLA_ERRORS = (tf.errors.InvalidArgumentError, tf.errors.UnimplementedError, tf.errors.InternalError)
 
@@ -165,26 +166,34 @@ class CompiledLoop(Loop):
         """Time the program that is there against one by XLA, and keep the faster."""
         start, plain = time.perf_counter(), self._programs[size]
         before = self.state()
-        seconds = self._time(plain, chunk)
+        seconds = min(self._time(plain, chunk, 1) for _ in range(2))  # a first call is no measure
         if seconds * steps >= WORTH:
-            compiled = plain.by_xla()
+            compiled = plain.by_xla(chunk)
             try:
                 compiled.compile(chunk)
-                self.jit = self._time(compiled, chunk) < seconds
+                self.jit = self._is_faster(compiled, plain, chunk, max(1, int(TRIAL / seconds)))
             except XLA_ERRORS:
                 self.jit = False
             self._programs[size] = compiled if self.jit else plain
         self.restore(before)
         self.compile_seconds += time.perf_counter() - start
 
-    def _time(self, program: Program, chunk: Chunk) -> float:
-        """Seconds a step, the least of some tries; the state moves on."""
-        count, times = min(TRIED_STEPS, program.capacity), []
-        for _ in range(TRIED_TIMES):
-            start = time.perf_counter()
-            program(chunk, 0, count, 0, self.policy.norms, stops=False)
-            times.append((time.perf_counter() - start) / count)
-        return min(times)
+    def _is_faster(self, one: Program, other: Program, chunk: Chunk, steps: int) -> bool:
+        """Whether a program takes such steps in less time than another, the best of some tries each, in turn."""
+        best, others_best = np.inf, np.inf
+        for _ in range(TRIALS):
+            best = min(best, self._time(one, chunk, steps))
+            others_best = min(others_best, self._time(other, chunk, steps))
+            if best > HOPELESS * others_best:
+                return False
+        return bool(best < others_best)
+
+    def _time(self, program: Program, chunk: Chunk, steps: int) -> float:
+        """Seconds a step; the state moves on."""
+        count = min(steps, program.capacity)
+        start = time.perf_counter()
+        program(chunk, 0, count, 0, self.policy.norms, stops=False)
+        return (time.perf_counter() - start) / count
 
 
 def _first_line(error: Exception) -> str:

@@ -11,7 +11,7 @@ import tensorflow as tf
 from jointdec.training.feed import Feed
 from jointdec.training.logs import Logs, opened, read
 from jointdec.training.program import Chunk, one_program
-from jointdec.training.step import Batch
+from jointdec.training.step import Batch, losses_by_output, sums_apart
 
 Tensor = Any  # TensorFlow has no types
 
@@ -45,16 +45,19 @@ class HeldOut:
 
     def _run(self, chunk: Chunk, size: int, steps: int, jit: bool) -> Mapping[str, Any]:
         if (size, jit) not in self._programs:
-            self._programs[size, jit] = one_program(self._loop_of(chunk, size), jit)
+            self._programs[size, jit] = one_program(self._loop_of(chunk, size, jit), jit)
         logs: Mapping[str, Any] = self._programs[size, jit](chunk.data, chunk.rows, tf.constant(steps))
         return logs
 
-    def _loop_of(self, chunk: Chunk, size: int) -> Any:  # noqa: ANN401 (a function of tensors)
-        specs = tf.nest.map_structure(lambda a: tf.TensorSpec((None, *a.shape[1:]), a.dtype), chunk.data)
+    def _loop_of(self, chunk: Chunk, size: int, jit: bool) -> Any:  # noqa: ANN401 (a function of tensors)
+        known = size if jit else None  # see `jointdec.training.program.Program`
+        specs = tf.nest.map_structure(lambda a: tf.TensorSpec((known, *a.shape[1:]), a.dtype), chunk.data)
+        by_output = losses_by_output(self._model)
         flat = tf.nest.flatten(specs)
 
         def test(*tensors: Tensor) -> Any:  # noqa: ANN401 (a dict of tensors)
-            return opened(self._model.test_step(self._prepare(tf.nest.pack_sequence_as(specs, tensors))))
+            with sums_apart(self._model, by_output):
+                return opened(self._model.test_step(self._prepare(tf.nest.pack_sequence_as(specs, tensors))))
 
         traced = tf.function(test, autograph=False).get_concrete_function(*flat)
 

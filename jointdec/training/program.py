@@ -8,7 +8,6 @@ Nothing else watches for NaN and Inf, so the guard costs the loop nothing: see `
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from copy import copy
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -66,8 +65,8 @@ class Program:
     ) -> None:
         self._step, self._batch_size, self._checked = step, batch_size, checked
         self.capacity = int(chunk.rows.shape[0]) // batch_size
-        # as in Keras's fit, whose losses by output are means over batches where a batch's size is not known
-        specs = tf.nest.map_structure(lambda a: tf.TensorSpec((None, *a.shape[1:]), a.dtype), chunk.data)
+        size = batch_size if jit else None  # XLA cannot compile a recurrent layer whose batch may have any size
+        specs = tf.nest.map_structure(lambda a: tf.TensorSpec((size, *a.shape[1:]), a.dtype), chunk.data)
         self._take = step.trace(specs)
         self._run = one_program(self._loop, jit)
 
@@ -94,11 +93,9 @@ class Program:
         """Compile, without training."""
         self(chunk, 0, 0, 0, 1, stops=True)
 
-    def by_xla(self) -> Program:
+    def by_xla(self, chunk: Chunk) -> Program:
         """The same loop, compiled with XLA."""
-        other = copy(self)
-        other._run = one_program(other._loop, jit=True)
-        return other
+        return Program(self._step, chunk, self._batch_size, True, self._checked)
 
     def _loop(  # noqa: PLR0913, PLR0917 (the data, and which steps)
         self,

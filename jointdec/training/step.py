@@ -1,7 +1,7 @@
 """One training step of any compiled Keras model: its own ``train_step``, watched from outside.
 
 A batch is what Keras hands to ``train_step``: (x, y) or (x, y, sample_weight), trees of tensors. The step is traced
-once, for batches of any size, and then called from the loop of `jointdec.training.program`, so forward pass,
+once, for batches of any size or, for XLA, of one, and called from the loop of `jointdec.training.program`: forward pass,
 ``compute_loss``, gradients, ``optimizer.apply`` and metrics are Keras's or the user's, never a copy of them.
 """
 
@@ -40,10 +40,10 @@ class Step(Protocol):
     dtype: tf.DType
 
     def trace(self, batch: Batch) -> Callable[[Batch, Tensor], tuple[Tensor, Tensor]]:
-        """A step for batches of these specifications; a second call gives the same one.
+        """A step for batches of these specifications; a second call with the same size gives the same one.
 
         Args:
-            batch: a tree of tf.TensorSpec, their first dimension None.
+            batch: a tree of tf.TensorSpec, their first dimension None or the batch's size.
 
         Returns:
             A function (batch, whether to take norms) -> numbers (columns,), and norms (1 + layers,): the 2-norm of the
@@ -86,7 +86,7 @@ class KerasStep:
         held = [value for value in vars(model).values() if isinstance(value, keras.optimizers.Optimizer)]
         self._optimizers = list({id(optimizer): optimizer for optimizer in held}.values())  # one may have two names
         self._touched: list[tuple[str, tf.Variable]] = []
-        self._traced: Callable[[Batch, Tensor], tuple[Tensor, Tensor]] | None = None
+        self._traced: dict[int | None, Callable[[Batch, Tensor], tuple[Tensor, Tensor]]] = {}  # by the batch's size
         # op by op these take as long as twenty steps of a small model; a metric of the user's may do as it likes
         own = all(type(metric).__module__.startswith("keras.") for metric in _single_metrics(model))
         graph = partial(tf.function, autograph=False, reduce_retracing=True)
@@ -95,9 +95,10 @@ class KerasStep:
 
     def trace(self, batch: Batch) -> Callable[[Batch, Tensor], tuple[Tensor, Tensor]]:
         """See `Step.trace`."""
-        if self._traced is not None:
-            return self._traced
         flat = tf.nest.flatten(batch)
+        size = flat[0].shape[0]
+        if size in self._traced:
+            return self._traced[size]
 
         def take(*arguments: Tensor) -> tuple[Tensor, Tensor]:
             *tensors, norms = arguments
@@ -106,8 +107,8 @@ class KerasStep:
         traced = tf.function(take, autograph=False).get_concrete_function(*flat, tf.TensorSpec((), tf.bool))
         named = _global_seeds()
         self._touched += [(named.get(id(v), v.name.partition(":")[0]), v) for v in traced.graph.variables]
-        self._traced = lambda tensors, norms: traced(*tf.nest.flatten(tensors), norms)
-        return self._traced
+        self._traced[size] = lambda tensors, norms: traced(*tf.nest.flatten(tensors), norms)
+        return self._traced[size]
 
     def variables(self) -> Mapping[str, tf.Variable]:
         """See `Step.variables`."""
@@ -139,23 +140,18 @@ class KerasStep:
         return optimizer.dynamic_scale.value if isinstance(optimizer, keras.optimizers.LossScaleOptimizer) else None
 
     def _take(self, batch: Batch, norms: Tensor) -> tuple[Tensor, Tensor]:
-        # Keras logs running means over the epoch. From 0 they are this step's own values; the sums go on afterwards.
-        sums = [variable for tracker in self._trackers() for variable in tracker.variables]
-        before = [tf.identity(variable.value) for variable in sums]
-        for variable in sums:
-            variable.assign(tf.zeros_like(variable.value))
         scale = self.scale()
         scale = None if scale is None else tf.identity(scale)
-        with self._watched() as applied, loss_must_be_a_number(self.model):
-            returned = self.model.train_step(self._prepare(batch))
-        if not isinstance(returned, Mapping) or not returned:
-            raise NoLossNumber("The model's train_step must return a dict of what it logs, as {'loss': loss}.")
-        logs = opened(returned)
-        self.logs = tuple(logs)
-        values = self._values(logs)
-        row = tf.stack([tf.cast(tf.reshape(value, ()), self.dtype) for value in values.values()])
-        for variable, value in zip(sums, before, strict=True):
-            variable.assign_add(value)
+        # Keras logs running means over the epoch. From 0 they are this step's own values; the sums go on afterwards.
+        with sums_apart(self.model, self._trackers()):
+            with self._watched() as applied, loss_must_be_a_number(self.model):
+                returned = self.model.train_step(self._prepare(batch))
+            if not isinstance(returned, Mapping) or not returned:
+                raise NoLossNumber("The model's train_step must return a dict of what it logs, as {'loss': loss}.")
+            logs = opened(returned)
+            self.logs = tuple(logs)
+            values = self._values(logs)
+            row = tf.stack([tf.cast(tf.reshape(value, ()), self.dtype) for value in values.values()])
         layers = self._by_layer(applied)
         self.columns, self.layers = tuple(values), tuple(layers)
         return row, self._norms(layers, norms, scale)
@@ -213,6 +209,32 @@ class KerasStep:
             return tf.where(tf.math.is_finite(norms[0]), norms / tf.cast(scale, self.dtype), tf.zeros_like(norms))
 
         return tf.cond(wanted, taken, lambda: tf.zeros(1 + len(layers), self.dtype))
+
+
+def losses_by_output(model: keras.Model) -> list[keras.metrics.Mean]:
+    """The means in which Keras keeps each output's own loss, where there are several outputs."""
+    return list(getattr(getattr(model, "_compile_loss", None), "metrics", None) or ())
+
+
+@contextmanager
+def sums_apart(model: keras.Model, trackers: Sequence[keras.metrics.Mean]) -> Iterator[None]:
+    """Meanwhile these means are those of what comes now alone; afterwards their sums go on over the epoch.
+
+    An output's own loss counts once a batch, whatever its size. So it does in Keras's ``fit``, where the traced step does
+    not know the size of a batch; here it may know it, since XLA needs it.
+    """
+    by_output = {id(metric) for metric in losses_by_output(model)}
+    before = [[tf.identity(variable.value) for variable in tracker.variables] for tracker in trackers]
+    for tracker in trackers:
+        for variable in tracker.variables:
+            variable.assign(tf.zeros_like(variable.value))
+    yield
+    for tracker, (total_before, count_before) in zip(trackers, before, strict=True):
+        total, count = (tf.identity(variable.value) for variable in tracker.variables)
+        if id(tracker) in by_output:
+            total, count = tf.math.divide_no_nan(total, count), tf.cast(count > 0, count.dtype)
+        tracker.total.assign(total_before + total)
+        tracker.count.assign(count_before + count)
 
 
 def _single_metrics(model: keras.Model) -> Iterator[keras.metrics.Metric]:
