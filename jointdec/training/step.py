@@ -1,8 +1,8 @@
 """One training step of any compiled Keras model: its own ``train_step``, watched from outside.
 
 A batch is what Keras hands to ``train_step``: (x, y) or (x, y, sample_weight), trees of tensors. The step is traced
-once, for batches of any size or, for XLA, of one, and called from the loop of `jointdec.training.program`: forward pass,
-``compute_loss``, gradients, ``optimizer.apply`` and metrics are Keras's or the user's, never a copy of them.
+once, for batches of any size or, for XLA, of one, and called from the loop of `jointdec.training.program`: forward
+pass, ``compute_loss``, gradients, ``optimizer.apply`` and metrics are Keras's or the user's, never a copy of them.
 """
 
 from __future__ import annotations
@@ -220,8 +220,8 @@ def losses_by_output(model: keras.Model) -> list[keras.metrics.Mean]:
 def sums_apart(model: keras.Model, trackers: Sequence[keras.metrics.Mean]) -> Iterator[None]:
     """Meanwhile these means are those of what comes now alone; afterwards their sums go on over the epoch.
 
-    An output's own loss counts once a batch, whatever its size. So it does in Keras's ``fit``, where the traced step does
-    not know the size of a batch; here it may know it, since XLA needs it.
+    An output's own loss counts once a batch, whatever its size. So it does in Keras's ``fit``, where the traced step
+    does not know the size of a batch; here it may know it, since XLA needs it.
     """
     by_output = {id(metric) for metric in losses_by_output(model)}
     before = [[tf.identity(variable.value) for variable in tracker.variables] for tracker in trackers]
