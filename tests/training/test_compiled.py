@@ -408,13 +408,19 @@ def test_a_gradient_that_is_not_finite_under_a_finite_loss_is_its_batch_s_fault_
 
 @pytest.mark.slow
 def test_xla_is_taken_where_it_is_faster_and_leaves_everything_as_it_was(monkeypatch):
-    before = make_loop().state()
-    for seconds, jit in ((iter([1.0, 0.5]), True), (iter([1.0, 2.0]), False), (iter([1e-9]), False)):
-        timed = CompiledLoop._time
+    before, timed = make_loop().state(), CompiledLoop._time
+    noisy_times = [9.0, 0.5, 9.0, 9.0, 9.0]  # in one trial the machine was busy with nothing else
+    for plain, xla, jit in (
+        (4.0, [0.5] * 5, True),
+        (4.0, noisy_times, True),
+        (1.0, [2.0] * 5, False),
+        (1e-9, [], False),
+    ):
+        trials = iter(xla)
 
-        def time_and_say(loop, program, chunk, timed=timed, seconds=seconds):
-            timed(loop, program, chunk)  # it trains some steps
-            return next(seconds)
+        def time_and_say(loop, program, chunk, steps, plain=plain, trials=trials):
+            timed(loop, program, chunk, 1)  # it trains
+            return plain if program in loop._programs.values() else next(trials)
 
         with monkeypatch.context() as patch:
             patch.setattr(CompiledLoop, "_time", time_and_say)
@@ -422,9 +428,23 @@ def test_xla_is_taken_where_it_is_faster_and_leaves_everything_as_it_was(monkeyp
         assert loop.jit is jit
         assert_same(loop.state(), before)
         assert loop.compile_seconds > 0
-        assert next(seconds, None) is None
+        assert next(trials, None) is None
         if jit:
             assert_same_steps(loop.run_steps(0, 0, STEPS, 1), make_loop(jit=True).run_steps(0, 0, STEPS, 1))
+
+
+@pytest.mark.slow
+def test_a_program_that_takes_far_longer_is_tried_once(monkeypatch):
+    trials = []
+
+    def time_and_say(loop, program, chunk, steps):
+        plain = program in loop._programs.values()
+        trials.append(plain)
+        return 1.0 if plain else 50.0
+
+    monkeypatch.setattr(CompiledLoop, "_time", time_and_say)
+    assert make_loop(jit="auto", steps=100).jit is False
+    assert trials.count(False) == 1
 
 
 class NoXla(keras.layers.Layer):
