@@ -406,9 +406,20 @@ def test_a_gradient_that_is_not_finite_under_a_finite_loss_is_its_batch_s_fault_
             assert np.isnan(result.norms["grad_norm"]).tolist() == [step == 2 for step in at]
 
 
+def seconds_said(plain, trials):
+    """In place of `CompiledLoop._time`: it trains, and says what it is told to."""
+    timed = CompiledLoop._time
+
+    def time_and_say(loop, program, chunk, steps):
+        timed(loop, program, chunk, 1)
+        return plain if program in loop._programs.values() else next(trials)
+
+    return time_and_say
+
+
 @pytest.mark.slow
 def test_xla_is_taken_where_it_is_faster_and_leaves_everything_as_it_was(monkeypatch):
-    before, timed = make_loop().state(), CompiledLoop._time
+    before = make_loop().state()
     noisy_times = [9.0, 0.5, 9.0, 9.0, 9.0]  # in one trial the machine was busy with nothing else
     for plain, xla, jit in (
         (4.0, [0.5] * 5, True),
@@ -417,13 +428,8 @@ def test_xla_is_taken_where_it_is_faster_and_leaves_everything_as_it_was(monkeyp
         (1e-9, [], False),
     ):
         trials = iter(xla)
-
-        def time_and_say(loop, program, chunk, steps, plain=plain, trials=trials):
-            timed(loop, program, chunk, 1)  # it trains
-            return plain if program in loop._programs.values() else next(trials)
-
         with monkeypatch.context() as patch:
-            patch.setattr(CompiledLoop, "_time", time_and_say)
+            patch.setattr(CompiledLoop, "_time", seconds_said(plain, trials))
             loop = make_loop(jit="auto", steps=100)
         assert loop.jit is jit
         assert_same(loop.state(), before)
@@ -442,7 +448,7 @@ def test_a_program_that_takes_far_longer_is_tried_once(monkeypatch):
         trials.append(plain)
         return 1.0 if plain else 50.0
 
-    monkeypatch.setattr(CompiledLoop, "_time", time_and_say)
+    monkeypatch.setattr(CompiledLoop, "_time", seconds_said(plain, trials))
     assert make_loop(jit="auto", steps=100).jit is False
     assert trials.count(False) == 1
 
