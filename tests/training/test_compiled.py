@@ -448,7 +448,7 @@ def test_a_program_that_takes_far_longer_is_tried_once(monkeypatch):
         trials.append(plain)
         return 1.0 if plain else 50.0
 
-    monkeypatch.setattr(CompiledLoop, "_time", seconds_said(plain, trials))
+    monkeypatch.setattr(CompiledLoop, "_time", time_and_say)
     assert make_loop(jit="auto", steps=100).jit is False
     assert trials.count(False) == 1
 
