@@ -1,6 +1,6 @@
 """How fast does jointdec.fit train models that are not its own, against fit, PyTorch and JAX?
 
-python experiments/throughput/foreign.py            half an hour; leave the machine alone meanwhile
+python experiments/throughput/foreign.py            a quarter of an hour; leave the machine alone meanwhile
 python experiments/throughput/foreign.py --quick    a minute or two, and numbers to match
 """
 
@@ -45,7 +45,7 @@ class Plan:
     streaming: Mapping[str, int]
 
 
-FULL = Plan(tuple(MODELS), rows=5000, rounds=7, starts=3, streaming={"mlp": 500_000, "cnn": 20_000})
+FULL = Plan(tuple(MODELS), rows=5000, rounds=5, starts=1, streaming={"mlp": 500_000, "cnn": 10_000})
 QUICK = Plan(("mlp",), rows=500, rounds=2, starts=1, streaming={"mlp": 5_000})
 
 
