@@ -93,6 +93,7 @@ def _run_trials(work: Work, share: Share) -> int:
         from optuna.exceptions import UpdateFinishedTrialError
 
         from jointdec.sweeping.trial import Trials  # imports TensorFlow
+        from jointdec.training.program import room_for_xla
 
         trials = Trials(plan, work.parent, stop)
         storage = open_storage(plan.storage)
@@ -117,6 +118,8 @@ def _run_trials(work: Work, share: Share) -> int:
                 give_back(study, storage, storage.get_trial(trial_id), "interrupted", died=False)
                 break
             study.tell(trial, told.values, told.state, skip_if_finished=True)
+            if not room_for_xla():  # a new process takes the next one
+                return 0
         return INTERRUPTED
 
 

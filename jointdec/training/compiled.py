@@ -10,6 +10,7 @@ nothing else share one compilation.
 from __future__ import annotations
 
 import time
+import warnings
 from collections.abc import Callable
 from typing import Any, Literal
 
@@ -19,7 +20,7 @@ import tensorflow as tf
 from jointdec.errors import UserError
 from jointdec.training.feed import Feed
 from jointdec.training.loop import Loop, Policy, Steps
-from jointdec.training.program import Chunk, Program, Ran
+from jointdec.training.program import Chunk, Program, Ran, room_for_xla
 from jointdec.training.state import State
 from jointdec.training.step import Step
 
@@ -27,6 +28,7 @@ Jit = bool | Literal["auto"]
 TRIAL, TRIALS = 0.05, 5  # seconds of a trial, and trials of each, by which the faster of two programs is chosen
 HOPELESS = 4.0  # times as long as the other: no further trial
 WORTH = 2.0  # seconds that a whole training must take at least before a compilation can pay
+NO_ROOM = "This process has compiled so many XLA programs that Linux has no memory maps left for another one"
 XLA_ERRORS = (tf.errors.InvalidArgumentError, tf.errors.UnimplementedError, tf.errors.InternalError)
 
 
@@ -47,7 +49,8 @@ class CompiledLoop(Loop):
         jit: whether XLA compiles.
 
     Raises:
-        UserError: ``jit`` is true and XLA cannot compile the step, though TensorFlow can take it.
+        UserError: ``jit`` is true and XLA cannot compile the step, though TensorFlow can take it; or this process has
+            compiled so much that it may not compile more.
     """
 
     def __init__(  # noqa: PLR0913 (all by keyword)
@@ -65,9 +68,12 @@ class CompiledLoop(Loop):
         super().__init__(batches.whole + batches.rest, batches.size, policy, val)
         self._step, self._feed, self._evaluate = step, feed, evaluate
         self.capacity = feed.capacity
+        self._never_finite = {id(v) for v in step.lasting() if not _is_finite(v)}  # as a mask of -inf, kept as a weight
         self._programs: dict[int, Program] = {}
         self._copies: tuple[list[str], Callable[[], list[Any]]] | None = None  # one call instead of one a variable
         self.jit = jit is True
+        if self.jit and not room_for_xla():
+            raise UserError(f"{NO_ROOM}: start a new process, or use jit=False.")
         size = batches.size if batches.full else batches.rest
         chunk = feed.chunk(0, 0) if batches.full else feed.last(0)
         try:
@@ -136,7 +142,7 @@ class CompiledLoop(Loop):
         """See `Loop.restore`."""
         for path, variable in self._step.variables().items():
             variable.assign(state.values[path])
-        self._sound = all(bool(tf.reduce_all(tf.math.is_finite(variable))) for variable in self._checked())
+        self._sound = all(_is_finite(variable) for variable in self._checked())
 
     def _run(  # noqa: PLR0913, PLR0917 (a chunk, and which steps of it)
         self, chunk: Chunk, size: int, epoch: int, begins: int, steps: tuple[int, int], norms: int
@@ -160,14 +166,17 @@ class CompiledLoop(Loop):
         self.restore(before)
 
     def _checked(self) -> list[Any]:
-        return [variable for variable in self._step.lasting() if variable.dtype.is_floating]
+        lasting = [variable for variable in self._step.lasting() if id(variable) not in self._never_finite]
+        return [variable for variable in lasting if variable.dtype.is_floating]
 
     def _choose(self, chunk: Chunk, size: int, steps: int) -> None:
         """Time the program that is there against one by XLA, and keep the faster."""
         start, plain = time.perf_counter(), self._programs[size]
         before = self.state()
         seconds = min(self._time(plain, chunk, 1) for _ in range(2))  # a first call is no measure
-        if seconds * steps >= WORTH:
+        if seconds * steps >= WORTH and not room_for_xla():
+            warnings.warn(f"{NO_ROOM}, so this training goes without: start a new process.", stacklevel=2)
+        elif seconds * steps >= WORTH:
             compiled = plain.by_xla(chunk)
             try:
                 compiled.compile(chunk)
@@ -194,6 +203,10 @@ class CompiledLoop(Loop):
         start = time.perf_counter()
         program(chunk, 0, count, 0, self.policy.norms, stops=False)
         return (time.perf_counter() - start) / count
+
+
+def _is_finite(variable: Any) -> bool:  # noqa: ANN401 (TensorFlow has no types)
+    return not variable.dtype.is_floating or bool(tf.reduce_all(tf.math.is_finite(variable)))
 
 
 def _first_line(error: Exception) -> str:

@@ -8,6 +8,7 @@ Nothing else watches for NaN and Inf, so the guard costs the loop nothing: see `
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,6 +18,7 @@ import tensorflow as tf
 from jointdec.training.step import Step
 
 Tensor = Any  # TensorFlow has no types
+SHARE_OF_MAPS = 0.8
 
 
 class Chunk(NamedTuple):
@@ -37,6 +39,18 @@ class Ran(NamedTuple):
     rows: npt.NDArray[np.floating]
     norms: npt.NDArray[np.floating]
     sound: bool
+
+
+def room_for_xla() -> bool:
+    """Whether this process may have another program compiled by XLA: each takes hundreds of the memory maps that Linux
+    allows a process (measured: 90 to 900 of 65,530), TensorFlow never gives one back, and without any it crashes.
+    """
+    try:
+        allowed = int(Path("/proc/sys/vm/max_map_count").read_text())
+        with Path("/proc/self/maps").open("rb") as maps:
+            return sum(1 for _ in maps) < SHARE_OF_MAPS * allowed
+    except OSError:  # no Linux
+        return True
 
 
 def one_program(loop: Callable[..., Any], jit: bool) -> Any:  # noqa: ANN401 (TensorFlow has no types)

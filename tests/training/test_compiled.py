@@ -379,6 +379,29 @@ def test_an_update_that_is_not_finite_by_itself_ends_the_steps_though_no_loss_sh
         assert_same(loop.state(), start)
 
 
+def test_a_weight_that_is_infinite_on_purpose_is_no_divergence():
+    def masked():
+        model = keras.Sequential([keras.Input((3,)), layers.Dense(2, name="one"), Masked()], name="masked")
+        model.compile(keras.optimizers.SGD(0.1, name="sgd"), "mse")
+        return model
+
+    for policy in ("stop", "skip", "continue"):
+        result = make_loop(masked, on_divergence=policy).run_epoch(0)
+        assert (result.diverged_at, result.skipped) == (None, ())
+    assert make_loop(masked, batch=poisoned(2)).run_epoch(0).diverged_at == 2
+
+
+class Masked(keras.layers.Layer):
+    """The first score counts for nothing: -inf is added to it before a softmax."""
+
+    def build(self, shape):
+        self.mask = self.add_weight(shape=(2,), trainable=False, name="mask")
+        self.mask.assign([-np.inf, 0])
+
+    def call(self, scores):
+        return ops.softmax(scores + self.mask)[:, 1:]
+
+
 class Root(keras.layers.Layer):
     """sqrt(x^2), whose gradient at 0 is 0/0 while its value is 0."""
 
@@ -451,6 +474,15 @@ def test_a_program_that_takes_far_longer_is_tried_once(monkeypatch):
     monkeypatch.setattr(CompiledLoop, "_time", time_and_say)
     assert make_loop(jit="auto", steps=100).jit is False
     assert trials.count(False) == 1
+
+
+def test_where_linux_allows_no_more_memory_maps_xla_is_not_asked_and_the_user_is_told(monkeypatch):
+    monkeypatch.setattr("jointdec.training.program.SHARE_OF_MAPS", 0.0)
+    with pytest.raises(UserError, match=r"no memory maps left for another one: start a new process, or use jit=False"):
+        make_loop(jit=True)
+    with pytest.warns(UserWarning, match="this training goes without"):
+        assert make_loop(jit="auto", steps=10**9).jit is False
+    assert make_loop(jit="auto", steps=1).jit is False  # what is not worth a trial is not told
 
 
 class NoXla(keras.layers.Layer):
