@@ -108,7 +108,7 @@ def decodings(comparison: Comparison, runs: pd.DataFrame, asked: Sequence[str], 
         UserError: a run that was asked for is not among those compared, or did not keep it.
     """
     from jointdec.comparing.figures import MOST_DECODED
-    from jointdec.comparing.molecules import read_decoded
+    from jointdec.problems.molecules.decoded_runs import read_decoded
 
     compared = {run_id: group for group in comparison.groups for run_id in group.runs["run_id"]}
     for run_id in asked:

@@ -91,7 +91,7 @@ class ArraysConfig(DataConfig):
 
 @dataclass
 class SpecimenConfig:
-    """What is wrong with a loss or a model that is kept because it is wrong, see `jointdec.specimens`.
+    """What is wrong with a loss or a model that is kept because it is wrong, see `jointdec.problems.molecules.specimens`.
 
     ``expects`` lists the findings of which at least one must come true, ``pattern`` is a regular expression that an
     expected error's text matches; the rest tells people what the code did, what becomes of it, and what to write.
@@ -109,7 +109,7 @@ class ModelConfig:
     """The decoder.
 
     ``trunk`` and ``tower`` are widths of Dense layers, ``mixing`` the Dense 324 on the Gram, ``initializer`` how the
-    kernels are drawn, see `jointdec.models.architecture.initial_weights`.
+    kernels are drawn, see `jointdec.problems.molecules.architecture.initial_weights`.
     """
 
     name: str

@@ -24,7 +24,7 @@ from jointdec.errors import UserError
 
 if TYPE_CHECKING:
     from jointdec.config import Config
-    from jointdec.data.dataset import Dataset
+    from jointdec.dataset import Dataset
     from jointdec.divergence.last_good import LastGood
     from jointdec.reporting.terminal import Terminal
     from jointdec.tracking.recorded import Recorded
@@ -103,7 +103,7 @@ def load_recorded(recorded: Recorded, config: Config, terminal: Terminal) -> Dat
     Raises:
         UserError: they cannot be read, or are not the same.
     """
-    from jointdec.data.load import load
+    from jointdec.problems.molecules.load import load
 
     with terminal.preparation() as progress:
         dataset = load(config.data, progress)
@@ -129,7 +129,7 @@ def replay_step(  # noqa: PLR0913, PLR0917 (the record, and what to do with it)
         from jointdec.training.devices import start_backend
 
         start_backend(changed or config)
-        from jointdec.divergence.forensics import batch_of_step, investigate
+        from jointdec.problems.molecules.forensics import batch_of_step, investigate
         from jointdec.divergence.last_good import go_on, read_last_good
 
     last_good = read_last_good(recorded.artifacts / "divergence/state.npz")
@@ -152,7 +152,7 @@ def try_remedy(  # noqa: PLR0913, PLR0917 (two configurations, and where to begi
     config: Config, changed: Config, dataset: Dataset, last_good: LastGood, steps: int, terminal: Terminal
 ) -> int:
     """Take the step and the ones after it with another configuration, and say whether they stay finite."""
-    from jointdec.divergence.forensics import investigate
+    from jointdec.problems.molecules.forensics import investigate
     from jointdec.divergence.last_good import go_on
 
     refuse_other_step(config, changed)
@@ -210,7 +210,7 @@ def replay_run(recorded: Recorded, config: Config, dataset: Dataset, terminal: T
         from jointdec.training.devices import start_backend
 
         accelerators = start_backend(config)
-        from jointdec.losses.formulation import make_formulation
+        from jointdec.objective.formulation import make_formulation
         from jointdec.training import make_training
     then = repeatable(read_arrays(recorded.artifacts / "curves.npz"))
     epochs = replace(config, training=replace(config.training, epochs=len(then["epoch"])))

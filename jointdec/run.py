@@ -19,13 +19,13 @@ from jointdec.errors import UserError
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from jointdec.data.dataset import Dataset
+    from jointdec.dataset import Dataset
     from jointdec.divergence.runaway import Runaway
     from jointdec.interrupt import StopRequest
-    from jointdec.losses.formulation import Formulation
-    from jointdec.metrics.generation import Generated
+    from jointdec.objective.formulation import Formulation
+    from jointdec.problems.molecules.generation import Generated
     from jointdec.reporting.terminal import Terminal
-    from jointdec.specimens import Finding
+    from jointdec.problems.molecules.specimens import Finding
     from jointdec.tracking import Tracker
     from jointdec.training.loop import Loop
     from jointdec.training.result import EpochResult
@@ -116,7 +116,7 @@ def prepare(
     Returns:
         The tracker, not yet entered; the data; the formulation with its initial weights; names of accelerators.
     """
-    from jointdec.data.load import load
+    from jointdec.problems.molecules.load import load
     from jointdec.tracking import open_tracker
 
     with terminal.waiting("asking the tracking store"):
@@ -128,7 +128,7 @@ def prepare(
 
         require_drawing()
         accelerators = start_backend(config)
-        from jointdec.losses.formulation import make_formulation
+        from jointdec.objective.formulation import make_formulation
 
         formulation = make_formulation(config)
     terminal.announce(config, dataset, formulation.count_parameters(), accelerators)
@@ -211,8 +211,8 @@ def judge_molecules(
     """Draw test molecules beside their decoding; generate new ones: ``generate/…`` metrics and a picture."""
     import numpy as np
 
-    from jointdec.metrics.reconstruction import decode
-    from jointdec.reporting.decoded import decoded_figure, generated_figure, save_decoded
+    from jointdec.problems.molecules.reconstruction import decode
+    from jointdec.problems.molecules.pictures import decoded_figure, generated_figure, save_decoded
 
     test = dataset.test
     decoded = decode(**formulation.logits(test.features[:SHOWN]))
@@ -231,8 +231,8 @@ def generate(formulation: Formulation, dataset: Dataset, seed: int) -> Generated
     """Decode random draws from the features' Gaussian, and judge the molecules."""
     import numpy as np
 
-    from jointdec.metrics.generation import generation
-    from jointdec.metrics.reconstruction import decode
+    from jointdec.problems.molecules.generation import generation
+    from jointdec.problems.molecules.reconstruction import decode
 
     assert dataset.sample_features is not None
     features = dataset.sample_features(GENERATED, np.random.default_rng([seed, 0x9E4]))  # a stream of its own
@@ -251,7 +251,7 @@ def record_curves(results: Sequence[EpochResult], config: Config, folder: Path, 
 
 def log_model(formulation: Formulation, config: Config, tracker: Tracker) -> None:
     """Record the trained network as a plain Keras model, whatever it was trained in."""
-    from jointdec.models.keras_model import stock_model
+    from jointdec.problems.molecules.decoder import stock_model
 
     tracker.log_model(stock_model(config.model, config.training.precision, formulation.get_weights()))
 
@@ -270,7 +270,7 @@ def judge_specimen(  # noqa: PLR0913, PLR0917 (all that a run knows)
     Raises:
         Exception: the failure itself, if it is not the declared one.
     """
-    from jointdec.specimens import eager_failure, find
+    from jointdec.problems.molecules.specimens import eager_failure, find
 
     attempts = (failure, eager_failure(config, formulation, dataset)) if failure else ()
     if failures := [error for error in attempts if error]:

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from optuna.study import Study
     from optuna.trial import FrozenTrial
 
-    from jointdec.data.dataset import Dataset
+    from jointdec.dataset import Dataset
     from jointdec.reporting.sweep_terminal import SweepTerminal
     from jointdec.sweeping.plan import Plan
     from jointdec.tracking.study_run import StudyRun, StudyStore
@@ -106,7 +106,7 @@ def load_data(plan: Plan, terminal: SweepTerminal) -> list[Dataset]:
     Raises:
         UserError: they cannot be read, or are no molecules though the objective judges molecules.
     """
-    from jointdec.data.load import load
+    from jointdec.problems.molecules.load import load
     from jointdec.sweeping.settings import FINAL_METRICS
 
     datasets = []

@@ -12,7 +12,7 @@ import pytest
 from hydra import compose, initialize_config_dir
 
 from jointdec.config import conf_folder, parse
-from jointdec.data.dataset import Dataset, Split
+from jointdec.dataset import Dataset, Split
 
 hypothesis.settings.register_profile("jointdec", deadline=None)  # a first example may load TensorFlow
 hypothesis.settings.load_profile("jointdec")
@@ -41,7 +41,7 @@ def make_config():
 @pytest.fixture(scope="session")
 def molecules(make_config):
     """The 5,000 molecules that ship, encoded."""
-    from jointdec.data.load import load
+    from jointdec.problems.molecules.load import load
 
     return load(make_config("data=molecules").data)
 

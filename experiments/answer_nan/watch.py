@@ -9,11 +9,11 @@ from __future__ import annotations
 import numpy as np
 import tensorflow as tf
 
-from jointdec.data.dataset import Dataset, Split
-from jointdec.data.load import load
-from jointdec.losses.formulation import CHUNK, Formulation, make_formulation
+from jointdec.dataset import Dataset, Split
+from jointdec.problems.molecules.load import load
+from jointdec.objective.formulation import CHUNK, Formulation, make_formulation
 from jointdec.sweeping.points import Points
-from jointdec.training.decoder import CompiledTraining
+from jointdec.training.problem_loop import CompiledTraining
 from jointdec.training.evaluation import on_device
 
 WATCHED = 2048  # training molecules looked at

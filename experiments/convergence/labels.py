@@ -10,11 +10,11 @@ import numpy as np
 import tensorflow as tf
 from levels import REFERENCE, Plan, configure
 
-from jointdec.data.dataset import Split
-from jointdec.data.load import load
-from jointdec.losses.formulation import Tensor
-from jointdec.losses.tf_native import TfNative
-from jointdec.training.decoder import CompiledTraining
+from jointdec.dataset import Split
+from jointdec.problems.molecules.load import load
+from jointdec.objective.formulation import Tensor
+from jointdec.problems.molecules.tf_native import TfNative
+from jointdec.training.problem_loop import CompiledTraining
 from jointdec.training.evaluation import on_device
 
 
@@ -22,7 +22,7 @@ class LabelsStopped(TfNative):
     """The same loss with TensorFlow 1's operation, which stops the gradient to the labels."""
 
     def loss(self, labels: dict[str, Tensor], heads: dict[str, Tensor]) -> dict[str, Tensor]:
-        """See `jointdec.losses.formulation.Formulation.loss`."""
+        """See `jointdec.objective.formulation.Formulation.loss`."""
         return super().loss({head: tf.stop_gradient(tensor) for head, tensor in labels.items()}, heads)
 
 

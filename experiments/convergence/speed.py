@@ -12,9 +12,9 @@ from dataclasses import replace
 import numpy as np
 from levels import REFERENCE, Plan, configure
 
-from jointdec.data.load import load
-from jointdec.losses.formulation import make_formulation
-from jointdec.training.decoder import CompiledTraining, compiled_for
+from jointdec.problems.molecules.load import load
+from jointdec.objective.formulation import make_formulation
+from jointdec.training.problem_loop import CompiledTraining, compiled_for
 from jointdec.training.order import steps_per_epoch
 
 SECONDS = 1.0  # about as long is a program timed in a round

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from jointdec.config import Config
-from jointdec.data.dataset import Dataset, Split
+from jointdec.dataset import Dataset, Split
 from jointdec.training.batchwise import dense_labels
 from jointdec.training.order import batch_order
 from jointdec.training.state import State, moment_path

@@ -12,8 +12,8 @@ import tensorflow as tf
 from cases import Case
 from observe import prepare
 
-from jointdec.losses.formulation import make_formulation
-from jointdec.losses.keras_formulation import KerasFormulation
+from jointdec.objective.formulation import make_formulation
+from jointdec.objective.keras_formulation import KerasFormulation
 from jointdec.training import make_training
 from jointdec.training.batchwise import dense_labels
 

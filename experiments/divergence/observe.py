@@ -11,11 +11,11 @@ from cases import STEP, Case
 from hydra import compose, initialize_config_dir
 
 from jointdec.config import Config, conf_folder, parse
-from jointdec.data.dataset import Dataset
-from jointdec.data.load import load
-from jointdec.divergence.forensics import batch_of_step, investigate
+from jointdec.dataset import Dataset
+from jointdec.problems.molecules.load import load
+from jointdec.problems.molecules.forensics import batch_of_step, investigate
 from jointdec.divergence.last_good import LastGood, go_on, read_last_good
-from jointdec.losses.formulation import make_formulation
+from jointdec.objective.formulation import make_formulation
 from jointdec.training import make_training
 from jointdec.training.loop import Loop
 from jointdec.training.order import steps_per_epoch

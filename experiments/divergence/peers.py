@@ -17,9 +17,9 @@ from cases import Case
 from observe import advance, prepare
 
 from jointdec.config import Config
-from jointdec.data.dataset import Dataset
-from jointdec.losses.formulation import make_formulation
-from jointdec.losses.keras_formulation import KerasFormulation
+from jointdec.dataset import Dataset
+from jointdec.objective.formulation import make_formulation
+from jointdec.objective.keras_formulation import KerasFormulation
 from jointdec.training.batchwise import dense_labels
 from jointdec.training.fit import FitTraining
 from jointdec.training.order import batch_of_step, batch_order, steps_per_epoch

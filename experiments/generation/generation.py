@@ -14,7 +14,7 @@ from pathlib import Path
 
 from page import write
 
-from jointdec.metrics.generation import SHARES
+from jointdec.problems.molecules.generation import SHARES
 from jointdec.reporting.experiment import parse_arguments, write_table
 from jointdec.sweeping.grid import run_grid
 

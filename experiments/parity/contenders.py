@@ -9,9 +9,9 @@ from hydra import compose, initialize_config_dir
 from keras import ops
 
 from jointdec.config import Config, conf_folder, parse
-from jointdec.data.dataset import Dataset
-from jointdec.losses.formulation import Formulation, Tensor, make_formulation
-from jointdec.losses.joint import Joint, JointModel
+from jointdec.dataset import Dataset
+from jointdec.objective.formulation import Formulation, Tensor, make_formulation
+from jointdec.objective.joint import Joint, JointModel
 from jointdec.training import make_training
 
 BATCH = 50

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from jointdec.data.load import SAMPLE
-from jointdec.data.molecules import parse_records
-from jointdec.data.progress import silent
-from jointdec.data.qm9 import csv_files, smiles_records
-from jointdec.data.splits import fingerprint
+from jointdec.problems.molecules.load import SAMPLE
+from jointdec.problems.molecules.smiles import parse_records
+from jointdec.progress import silent
+from jointdec.problems.molecules.qm9 import csv_files, smiles_records
+from jointdec.problems.molecules.splits import fingerprint
 
 SIZE = 5000
 HEADER = """\

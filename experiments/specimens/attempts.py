@@ -9,14 +9,14 @@ import textwrap
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from jointdec.losses.joint import JointModel
-from jointdec.losses.mse import MeanSquaredError
-from jointdec.losses.specimens import Answer, JointIndexed, SplitIndexed
-from jointdec.losses.split import Split
-from jointdec.losses.tf1_graph import Tf1Graph
-from jointdec.losses.tf_native import TfNative
-from jointdec.losses.zero_plus_total import ZeroPlusTotal
-from jointdec.models.specimens import dot_gram
+from jointdec.objective.joint import JointModel
+from jointdec.objective.mse import MeanSquaredError
+from jointdec.problems.molecules.wrong_losses import Answer, JointIndexed, SplitIndexed
+from jointdec.objective.split import Split
+from jointdec.problems.molecules.tf1_graph import Tf1Graph
+from jointdec.problems.molecules.tf_native import TfNative
+from jointdec.objective.zero_plus_total import ZeroPlusTotal
+from jointdec.problems.molecules.dot_gram import dot_gram
 
 
 class Attempt(NamedTuple):

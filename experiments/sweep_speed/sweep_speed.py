@@ -28,7 +28,7 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 
 from jointdec.config import conf_folder, parse
-from jointdec.data.load import load
+from jointdec.problems.molecules.load import load
 from jointdec.reporting.experiment import write_section
 
 HERE = Path(__file__).parent

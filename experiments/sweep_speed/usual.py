@@ -21,9 +21,9 @@ import numpy as np
 from omegaconf import DictConfig
 
 from jointdec.config import ModelConfig
-from jointdec.losses.terms import edge_cross_entropy, node_cross_entropy
-from jointdec.models.architecture import initial_weights
-from jointdec.models.keras_model import stock_model
+from jointdec.problems.molecules.cross_entropies import edge_cross_entropy, node_cross_entropy
+from jointdec.problems.molecules.architecture import initial_weights
+from jointdec.problems.molecules.decoder import stock_model
 
 
 @hydra.main(version_base="1.3", config_path=None)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from jointdec.config import ModelConfig
-from jointdec.data.dataset import EDGE_CLASSES, NODES
-from jointdec.models.architecture import GRAM_WIDTH, architecture
+from jointdec.dataset import EDGE_CLASSES, NODES
+from jointdec.problems.molecules.architecture import GRAM_WIDTH, architecture
 
 MATMUL_SIZE = 2048
 MATMUL_FLOPS = 2 * MATMUL_SIZE**3

@@ -13,7 +13,7 @@ import numpy as np
 from problem import Problem, compose_config, repeated
 from rounds import measure
 
-from jointdec.data.load import load
+from jointdec.problems.molecules.load import load
 from jointdec.reporting.experiment import write_section
 
 HERE = Path(__file__).parent

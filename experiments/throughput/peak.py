@@ -27,9 +27,9 @@ def train(what: str) -> None:
     """One epoch and its validation."""
     from problem import Problem, compose_config, repeated
 
-    from jointdec.data.load import load
-    from jointdec.losses.formulation import make_formulation
-    from jointdec.training.decoder import CompiledTraining
+    from jointdec.problems.molecules.load import load
+    from jointdec.objective.formulation import make_formulation
+    from jointdec.training.problem_loop import CompiledTraining
 
     config = compose_config(f"data={'qm9' if what == 'qm9' else 'molecules'}", f"training.batch_size={BATCH}")
     dataset = load(config.data)

@@ -21,8 +21,8 @@ from report import BEGIN, END, markdown
 from rounds import demand_agreement, measure
 from rows import Row, step_rows, write_csv
 
-from jointdec.data.dataset import Split
-from jointdec.data.load import load
+from jointdec.dataset import Split
+from jointdec.problems.molecules.load import load
 from jointdec.reporting.experiment import write_section
 
 TOLERANCE = 2e-3  # relative, of the first epoch's loss: float32, and PyTorch's epsilon, which weighs more at first

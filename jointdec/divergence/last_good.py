@@ -10,9 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from jointdec.config import Config
-from jointdec.data.dataset import Dataset
+from jointdec.dataset import Dataset
 from jointdec.errors import UserError
-from jointdec.losses.formulation import make_formulation
+from jointdec.objective.formulation import make_formulation
 from jointdec.training import make_training
 from jointdec.training.loop import Loop
 from jointdec.training.order import steps_per_epoch

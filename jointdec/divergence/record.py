@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from jointdec.divergence.catalogue import CAUSES
+from jointdec.problems.molecules.catalogue import CAUSES
 
 Array = npt.NDArray[np.floating]
 NOT_FOUND = "not found"
@@ -51,7 +51,7 @@ class Divergence:
         tensor: the name of the first tensor that is not finite, see `Traced`; or
             ``not found``.
         where: the first bad element, and how many there are, in a sentence; and whose it is.
-        cause: one of `jointdec.divergence.catalogue.CAUSES`.
+        cause: one of `jointdec.problems.molecules.catalogue.CAUSES`.
         evidence: why that cause.
         trace: all tensors of the step.
         compiled: whether the step had to be compiled with XLA to show it: op by op it was finite.

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from jointdec.config import Config
-from jointdec.data.check import LABEL_EFFECT
-from jointdec.data.dataset import Dataset
+from jointdec.labels import LABEL_EFFECT
+from jointdec.dataset import Dataset
 from jointdec.reporting.findings import Findings
 from jointdec.training.result import EpochResult
 

@@ -9,7 +9,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from jointdec.divergence.catalogue import CAUSES
+from jointdec.problems.molecules.catalogue import CAUSES
 from jointdec.divergence.record import NOT_FOUND, Divergence
 from jointdec.reporting.curves import (
     BLACK,

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from jointdec.divergence.record import Divergence
 from jointdec.divergence.runaway import Runaway
-from jointdec.specimens import Finding
+from jointdec.problems.molecules.specimens import Finding
 
 
 class Findings(NamedTuple):

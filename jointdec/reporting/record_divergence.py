@@ -7,8 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from jointdec.config import Config
-from jointdec.data.dataset import Dataset
-from jointdec.divergence.forensics import batch_of_step, investigate, investigate_runaway
+from jointdec.dataset import Dataset
+from jointdec.problems.molecules.forensics import batch_of_step, investigate, investigate_runaway
 from jointdec.divergence.last_good import LastGood
 from jointdec.divergence.record import Divergence
 from jointdec.divergence.runaway import Runaway

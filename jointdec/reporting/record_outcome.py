@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from jointdec.config import Config
-from jointdec.data.dataset import Dataset
+from jointdec.dataset import Dataset
 from jointdec.reporting.curve_arrays import save_curves
 from jointdec.reporting.description import description
 from jointdec.reporting.findings import Findings

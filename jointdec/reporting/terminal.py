@@ -21,11 +21,11 @@ from rich.progress import (
 from rich.table import Table
 
 from jointdec.config import Config, SpecimenConfig
-from jointdec.data.check import LABEL_EFFECT
-from jointdec.data.dataset import Dataset
+from jointdec.labels import LABEL_EFFECT
+from jointdec.dataset import Dataset
 from jointdec.divergence.record import Divergence
 from jointdec.reporting.summary import higher_is_better
-from jointdec.specimens import Finding
+from jointdec.problems.molecules.specimens import Finding
 from jointdec.training.result import EpochResult, Values
 
 BARS = (BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())

@@ -6,9 +6,9 @@ from collections import OrderedDict
 from typing import NamedTuple
 
 from jointdec.config import Config
-from jointdec.data.dataset import Dataset
-from jointdec.data.load import load
-from jointdec.losses.formulation import Formulation, make_formulation
+from jointdec.dataset import Dataset
+from jointdec.problems.molecules.load import load
+from jointdec.objective.formulation import Formulation, make_formulation
 from jointdec.training import make_training
 from jointdec.training.loop import Loop
 
@@ -33,7 +33,7 @@ class Programs:
 
     def get(self, config: Config) -> Program:
         """A program that trains this configuration from its initial weights."""
-        from jointdec.training.decoder import CompiledTraining, compiled_for
+        from jointdec.training.problem_loop import CompiledTraining, compiled_for
 
         if config.training.name != "compiled" or config.loss.name == "tf1_graph":
             return self._make(config)

@@ -39,7 +39,7 @@ from jointdec.training.result import EpochResult
 if TYPE_CHECKING:
     import keras
 
-    from jointdec.data.dataset import Dataset
+    from jointdec.dataset import Dataset
 
 STATUS = {
     "finished": "FINISHED",

@@ -15,7 +15,7 @@ import numpy as np
 from mlflow.models import ModelSignature
 from mlflow.types import Schema, TensorSpec
 
-from jointdec.data.dataset import EDGE_CLASSES, FEATURES, NODE_CLASSES, NODES
+from jointdec.dataset import EDGE_CLASSES, FEATURES, NODE_CLASSES, NODES
 
 NEEDED = ("keras", "mlflow", "numpy", "tensorflow")
 

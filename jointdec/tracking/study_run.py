@@ -32,7 +32,7 @@ from jointdec.tracking.tracker import Parent
 from jointdec.tracking.uri import hide_credentials, resolve_uri
 
 if TYPE_CHECKING:
-    from jointdec.data.dataset import Dataset
+    from jointdec.dataset import Dataset
 
 
 class StudyStore(NamedTuple):

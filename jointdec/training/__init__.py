@@ -7,24 +7,24 @@ from typing import TYPE_CHECKING
 from jointdec.config import Config
 
 if TYPE_CHECKING:
-    from jointdec.data.dataset import Dataset
-    from jointdec.losses.formulation import Formulation
+    from jointdec.dataset import Dataset
+    from jointdec.objective.formulation import Formulation
     from jointdec.training.loop import Loop
 
 
 def make_training(config: Config, formulation: Formulation, dataset: Dataset) -> Loop:
     """The loop that the configuration names, with the framework that it needs."""
     if config.loss.name == "tf1_graph":
-        from jointdec.losses.tf1_graph import Tf1Graph
-        from jointdec.training.session import SessionTraining
+        from jointdec.problems.molecules.tf1_graph import Tf1Graph
+        from jointdec.problems.molecules.session import SessionTraining
 
         assert isinstance(formulation, Tf1Graph)
         return SessionTraining(config, formulation, dataset)
     if config.training.name == "compiled":
-        from jointdec.training.decoder import CompiledTraining
+        from jointdec.training.problem_loop import CompiledTraining
 
         return CompiledTraining(config, formulation, dataset)
-    from jointdec.losses.keras_formulation import KerasFormulation
+    from jointdec.objective.keras_formulation import KerasFormulation
     from jointdec.training.fit import FitTraining
 
     assert isinstance(formulation, KerasFormulation)  # jointdec.config refuses the rest

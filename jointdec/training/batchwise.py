@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from jointdec.data.dataset import EDGE_CLASSES, NODE_CLASSES, Split
-from jointdec.losses.formulation import CHUNK, Formulation, Tensor
-from jointdec.metrics.reconstruction import reconstruction
+from jointdec.dataset import EDGE_CLASSES, NODE_CLASSES, Split
+from jointdec.objective.formulation import CHUNK, Formulation, Tensor
+from jointdec.problems.molecules.reconstruction import reconstruction
 
 Arrays = dict[str, npt.NDArray[np.floating]]
 

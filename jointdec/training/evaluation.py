@@ -1,6 +1,6 @@
 """Losses and reconstruction shares of a whole split in one compiled program.
 
-The shares are those of `jointdec.metrics.reconstruction`, against which this module is tested.
+The shares are those of `jointdec.problems.molecules.reconstruction`, against which this module is tested.
 """
 
 from __future__ import annotations
@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 
 import tensorflow as tf
 
-from jointdec.data.dataset import EDGE_CLASSES, NODE_CLASSES, NODES, Split
-from jointdec.losses.formulation import CHUNK, Formulation
+from jointdec.dataset import EDGE_CLASSES, NODE_CLASSES, NODES, Split
+from jointdec.objective.formulation import CHUNK, Formulation
 
 Tensor = Any  # TensorFlow has no types
 RANKS = {"nodes": 3, "edges": 4}  # of labels as distributions

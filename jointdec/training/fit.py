@@ -14,10 +14,10 @@ import numpy as np
 from keras import ops
 
 from jointdec.config import Config
-from jointdec.data.dataset import Dataset, Split
-from jointdec.losses.keras_formulation import KerasFormulation
+from jointdec.dataset import Dataset, Split
+from jointdec.objective.keras_formulation import KerasFormulation
 from jointdec.training.batchwise import dense_labels, evaluate_batchwise
-from jointdec.training.decoder import policy_of
+from jointdec.training.problem_loop import policy_of
 from jointdec.training.feed import CHUNK
 from jointdec.training.loop import Loop, Steps
 from jointdec.training.optimizers import keras_optimizer

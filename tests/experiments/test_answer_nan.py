@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from jointdec.losses.formulation import make_formulation
+from jointdec.objective.formulation import make_formulation
 
 FOLDER = Path(__file__).parents[2] / "experiments" / "answer_nan"
 CLIP = 1e-7

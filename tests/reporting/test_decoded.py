@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from matplotlib.image import imread
 
-from jointdec.reporting.decoded import COLUMNS, decoded_figure, generated_figure, save_decoded
+from jointdec.problems.molecules.pictures import COLUMNS, decoded_figure, generated_figure, save_decoded
 from jointdec.training.state import read_arrays
 
 SMILES = ["CCO", "CC#N", "CC(C)=O", "CCN", "C1CC1"]

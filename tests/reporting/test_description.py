@@ -8,7 +8,7 @@ from jointdec.divergence.record import Divergence
 from jointdec.divergence.runaway import Runaway
 from jointdec.reporting.description import description
 from jointdec.reporting.findings import Findings
-from jointdec.specimens import Finding
+from jointdec.problems.molecules.specimens import Finding
 
 
 def describe(*overrides, outcome="finished", final=None, label_warning=None, findings=None):

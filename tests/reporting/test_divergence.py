@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from matplotlib.image import imread
 
-from jointdec.divergence.catalogue import CAUSES
+from jointdec.problems.molecules.catalogue import CAUSES
 from jointdec.divergence.record import Divergence, Traced
 from jointdec.reporting.divergence import SHOWN, divergence_figure, divergence_report
 from jointdec.training.result import EpochResult

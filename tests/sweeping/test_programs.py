@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from jointdec.losses.formulation import make_formulation
+from jointdec.objective.formulation import make_formulation
 from jointdec.sweeping.programs import KEPT, Programs
 from jointdec.training import make_training
 

@@ -13,7 +13,7 @@ from jointdec.config import (
     TrainingConfig,
     WeightsConfig,
 )
-from jointdec.data.dataset import Dataset, Skipped, Split
+from jointdec.dataset import Dataset, Skipped, Split
 from jointdec.training.result import EpochResult
 
 

@@ -1,12 +1,12 @@
-"""The compiled evaluation against `jointdec.metrics.reconstruction` and the losses' formula in float64."""
+"""The compiled evaluation against `jointdec.problems.molecules.reconstruction` and the losses' formula in float64."""
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from jointdec.losses.formulation import CHUNK, make_formulation
-from jointdec.losses.tf_native import TfNative
-from jointdec.metrics.reconstruction import reconstruction
+from jointdec.objective.formulation import CHUNK, make_formulation
+from jointdec.problems.molecules.tf_native import TfNative
+from jointdec.problems.molecules.reconstruction import reconstruction
 from jointdec.training import evaluation
 from jointdec.training.evaluation import Arrays, Evaluation
 

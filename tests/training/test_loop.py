@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from jointdec.losses.formulation import make_formulation
+from jointdec.objective.formulation import make_formulation
 from jointdec.training import make_training
 from jointdec.training.order import batch_order
 from jointdec.training.state import State, moment_path, read_arrays
@@ -318,7 +318,7 @@ def test_steps_taken_again_that_give_other_numbers_are_told(make_loop, dataset, 
 
 
 def test_steps_that_float16_s_loss_scaling_skips_are_no_divergence(make_loop, dataset, monkeypatch):
-    monkeypatch.setattr("jointdec.losses.native_optimizer.INITIAL_SCALE", 2.0**40)
+    monkeypatch.setattr("jointdec.problems.molecules.native_optimizer.INITIAL_SCALE", 2.0**40)
     loop = make_loop(["loss=tf_native", "training.jit=false", "training.precision=float16"], dataset)
     result = loop.run_epoch(0)
     assert result.diverged_at is None

@@ -5,9 +5,9 @@ import functools
 import numpy as np
 import pytest
 
-from jointdec.data.dataset import Dataset, Split
-from jointdec.losses.formulation import make_formulation
-from jointdec.training.decoder import CompiledTraining
+from jointdec.dataset import Dataset, Split
+from jointdec.objective.formulation import make_formulation
+from jointdec.training.problem_loop import CompiledTraining
 from jointdec.training.order import batch_order
 
 FORMULATIONS = ["joint", "split", "tf_native"]

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from jointdec.config import ModelConfig
-from jointdec.losses.formulation import make_formulation
+from jointdec.objective.formulation import make_formulation
 from jointdec.training import make_training
-from jointdec.training.session import SessionTraining
+from jointdec.problems.molecules.session import SessionTraining
 
 FLAGS = ["model.tower=[8]", "training.batch_size=10", "training.precision=float64", "training.norms=1"]
 

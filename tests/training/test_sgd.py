@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from jointdec.divergence.decoder_state import decoder_state
-from jointdec.divergence.trace import trace_step
-from jointdec.losses.formulation import make_formulation
+from jointdec.problems.molecules.twin_state import decoder_state
+from jointdec.problems.molecules.twin import trace_step
+from jointdec.objective.formulation import make_formulation
 from jointdec.training import make_training
-from jointdec.training.decoder import CompiledTraining
+from jointdec.training.problem_loop import CompiledTraining
 
 FLAGS = ["optimizer=sgd", "model.tower=[8]", "training.batch_size=10", "training.precision=float64"]
 
@@ -64,7 +64,7 @@ def test_the_trace_of_a_step_ends_in_the_weights_that_the_loop_ends_in(make_conf
 
 
 def test_a_divergence_under_sgd_has_a_cause_and_can_be_gone_on_from(make_config, make_dataset):
-    from jointdec.divergence.forensics import batch_of_step, investigate
+    from jointdec.problems.molecules.forensics import batch_of_step, investigate
     from jointdec.divergence.last_good import LastGood, go_on
 
     flags = ["loss=tf_native", "optimizer=sgd", "model.tower=[8]", "training.batch_size=10", "training.jit=false"]
@@ -78,7 +78,7 @@ def test_a_divergence_under_sgd_has_a_cause_and_can_be_gone_on_from(make_config,
 
 
 def test_an_update_that_overflows_by_itself_is_explained_without_moments(make_config, make_dataset):
-    from jointdec.divergence.forensics import investigate
+    from jointdec.problems.molecules.forensics import investigate
 
     flags = ["loss=tf_native", "optimizer=sgd", "model.tower=[8]", "training.batch_size=10", "training.jit=false"]
     config = make_config(*flags, "optimizer.learning_rate=1e38", "loss.weights.nodes=1e9", "loss.weights.edges=1e9")

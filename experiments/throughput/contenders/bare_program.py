@@ -8,8 +8,8 @@ from typing import Any
 import tensorflow as tf
 from problem import Contender, Problem, Round
 
-from jointdec.losses.formulation import make_formulation
-from jointdec.losses.native_optimizer import NativeOptimizer
+from jointdec.objective.formulation import make_formulation
+from jointdec.problems.molecules.native_optimizer import NativeOptimizer
 from jointdec.training.evaluation import Arrays, on_device
 
 Tensor = Any  # TensorFlow has no types

@@ -13,11 +13,11 @@ from problem import Contender, Problem, Round
 
 from jointdec.config import Config
 from jointdec.interrupt import StopRequest
-from jointdec.losses.formulation import make_formulation
+from jointdec.objective.formulation import make_formulation
 from jointdec.reporting.terminal import Terminal
 from jointdec.run import run_epochs
 from jointdec.tracking import open_tracker
-from jointdec.training.decoder import CompiledTraining
+from jointdec.training.problem_loop import CompiledTraining
 
 NEVER = 2**62  # steps from one norm to the next
 LOOP_STEPS = 2000  # at least, so that what starts and ends a run does not count

@@ -13,8 +13,8 @@ import numpy as np
 import tensorflow as tf
 from problem import Contender, Problem, Round
 
-from jointdec.losses.terms import edge_cross_entropy, node_cross_entropy
-from jointdec.models.keras_model import stock_model
+from jointdec.problems.molecules.cross_entropies import edge_cross_entropy, node_cross_entropy
+from jointdec.problems.molecules.decoder import stock_model
 
 STEPS_PER_EXECUTION = 50
 

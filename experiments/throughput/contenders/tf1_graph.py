@@ -9,8 +9,8 @@ import numpy as np
 import tensorflow as tf
 from problem import Contender, Problem, Round
 
-from jointdec.data.dataset import EDGE_CLASSES, FEATURES, NODE_CLASSES, NODES
-from jointdec.models.architecture import GRAM_WIDTH, Dense, architecture
+from jointdec.dataset import EDGE_CLASSES, FEATURES, NODE_CLASSES, NODES
+from jointdec.problems.molecules.architecture import GRAM_WIDTH, Dense, architecture
 
 v1 = tf.compat.v1
 Tensor = Any  # TensorFlow has no types

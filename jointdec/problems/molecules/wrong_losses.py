@@ -1,0 +1,64 @@
+"""The source's attempts that went wrong, written for today's Keras and kept as they are.
+
+What is wrong with each stands in conf/loss/. Nothing here is to be copied; `split` and `joint` are.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import tensorflow as tf
+from keras import ops
+
+from jointdec.objective.formulation import Tensor
+from jointdec.objective.keras_formulation import KerasFormulation
+from jointdec.problems.molecules.cross_entropies import edge_cross_entropy
+
+
+class JointIndexed(KerasFormulation):
+    """One callable for both heads. Its curves ``nodes`` and ``edges`` would be the right cross-entropies."""
+
+    def compile_model(self, **options: Any) -> None:  # noqa: ANN401 (Keras's own keywords)
+        """See `KerasFormulation.compile_model`."""
+
+        def joint_loss(y: Tensor, pred: Tensor) -> Tensor:
+            loss_1 = tf.nn.softmax_cross_entropy_with_logits(labels=y[0], logits=pred[0])
+            loss_2 = tf.nn.softmax_cross_entropy_with_logits(labels=y[1], logits=pred[1])
+            loss_2 = tf.linalg.band_part(loss_2, 0, -1) - tf.linalg.band_part(loss_2, 0, 0)
+            return tf.reduce_mean(loss_1) + 2 * tf.reduce_mean(loss_2)
+
+        self.model.compile(loss=joint_loss, **options)
+
+
+class SplitIndexed(KerasFormulation):
+    """A callable a head that indexes. Its curves ``nodes`` and ``edges`` are those of all molecules, not of one."""
+
+    def compile_model(self, **options: Any) -> None:  # noqa: ANN401 (Keras's own keywords)
+        """See `KerasFormulation.compile_model`."""
+
+        def loss_1(y: Tensor, pred: Tensor) -> Tensor:
+            loss = tf.nn.softmax_cross_entropy_with_logits(labels=y[0], logits=pred[0])
+            return tf.reduce_mean(loss)
+
+        def loss_2(y: Tensor, pred: Tensor) -> Tensor:
+            loss = tf.nn.softmax_cross_entropy_with_logits(labels=y[1], logits=pred[1])
+            loss = tf.linalg.band_part(loss, 0, -1) - tf.linalg.band_part(loss, 0, 0)
+            return tf.reduce_mean(loss)
+
+        weights = {head: live.variable for head, live in self.loss_weights.items()}
+        self.model.compile(loss={"nodes": loss_1, "edges": loss_2}, loss_weights=weights, **options)
+
+
+class Answer(KerasFormulation):
+    """Probabilities expected, raw outputs given. The curve ``nodes`` is this loss, not the cross-entropy of logits."""
+
+    def compile_model(self, **options: Any) -> None:  # noqa: ANN401 (Keras's own keywords)
+        """See `KerasFormulation.compile_model`."""
+        weights = {head: live.variable for head, live in self.loss_weights.items()}
+        losses = {"nodes": "categorical_crossentropy", "edges": edge_cross_entropy}
+        self.model.compile(loss=losses, loss_weights=weights, **options)
+
+    def head_losses(self, labels: dict[str, Tensor], heads: dict[str, Tensor]) -> dict[str, Tensor]:
+        """See `KerasFormulation.head_losses`."""
+        nodes = ops.mean(ops.categorical_crossentropy(labels["nodes"], heads["nodes"], from_logits=False))
+        return super().head_losses(labels, heads) | {"nodes": nodes}

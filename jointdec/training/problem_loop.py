@@ -1,0 +1,132 @@
+"""``training=compiled`` for the molecules' decoder: its data on the device, its step, its validation.
+
+Labels lie on the device as integers and are made one-hot in the step: a ninth of the memory traffic.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import fields, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import tensorflow as tf
+
+from jointdec.config import Config, OptimizerConfig, WeightsConfig
+from jointdec.dataset import Dataset, Split
+from jointdec.objective.formulation import Formulation
+from jointdec.objective.keras_formulation import KerasFormulation
+from jointdec.problems.molecules.architecture import initial_weights
+from jointdec.training.compiled import CompiledLoop, Jit
+from jointdec.training.evaluation import Evaluation, dense, on_device
+from jointdec.training.feed import Resident
+from jointdec.training.loop import Policy
+from jointdec.training.optimizers import keras_optimizer, set_live
+from jointdec.training.order import batch_order
+from jointdec.training.state import State
+from jointdec.training.step import Batch, KerasStep, Step
+
+Tensor = Any  # TensorFlow has no types
+
+
+def compiled_for(config: Config) -> Config:
+    """What of a configuration is compiled in: those that agree in it can share a `CompiledTraining` by `start_over`."""
+    live: dict[str, Any] = {field.name: 0.0 for field in fields(config.optimizer) if field.name != "name"}
+    unseen: dict[str, Any] = {"epochs": 0, "max_skipped": 0, "on_divergence": "", "on_runaway": "", "norms": 0}
+    return replace(
+        config,
+        model=replace(config.model, alpha=0.0, initializer=""),
+        loss=replace(config.loss, weights=WeightsConfig(0.0, 0.0)),
+        optimizer=replace(config.optimizer, **live),
+        training=replace(config.training, reshuffle=True, **unseen),
+        tracking=replace(config.tracking, name="", uri=None, experiment="", log_model=False),
+        seed=0,
+    )
+
+
+def policy_of(config: Config) -> Policy:
+    """What the configuration says about steps that are not finite, and about norms."""
+    training = config.training
+    return Policy(training.on_divergence, training.max_skipped, training.norms)
+
+
+def _jit_of(config: Config) -> Jit:
+    return "auto" if config.training.jit == "auto" else config.training.jit is True
+
+
+class CompiledTraining(CompiledLoop):
+    """Trains a formulation on a data set. The constructor compiles."""
+
+    _set_optimizer: Callable[[OptimizerConfig], None]
+
+    def __init__(self, config: Config, formulation: Formulation, dataset: Dataset) -> None:
+        self._config, self._formulation = config, formulation
+        self._val_split = dataset.val
+        self._dtype = tf.float64 if config.training.precision == "float64" else tf.float32
+        train, jit = dataset.train, _jit_of(config)
+        features = train.features.astype(self._dtype.as_numpy_dtype, copy=False)
+        data = (features, {"nodes": train.nodes, "edges": train.edges})
+        self._feed_of_rows = Resident(data, self.order, config.training.batch_size)
+        self._evaluation = Evaluation(formulation, jit=jit is not False)
+        self._val_on_device = on_device(dataset.val, self._dtype)
+        super().__init__(
+            self._make_step(),
+            self._feed_of_rows,
+            policy_of(config),
+            jit=jit,
+            evaluate=self._evaluate_split,
+            val=dataset.val,
+            steps=self._feed_of_rows.batches.steps * config.training.epochs,
+        )
+        self._initial = self.state()
+
+    def order(self, epoch: int) -> npt.NDArray[np.int32]:
+        """The rows of the training split in the order of an epoch."""
+        training, size = self._config.training, self._feed_of_rows.batches
+        return batch_order(self._config.seed, epoch, size.whole + size.rest, reshuffle=training.reshuffle)
+
+    def set_live(self, config: Config) -> None:
+        """Go on with another alpha, other loss weights and another rate, in the program that is compiled."""
+        self._formulation.set_live(config.model, vars(config.loss.weights))
+        self._set_optimizer(config.optimizer)
+
+    def start_over(self, config: Config) -> None:
+        """Begin another configuration's training from its initial weights, in the program that is already compiled.
+
+        Raises:
+            ValueError: it differs in more than what is live.
+        """
+        if compiled_for(config) != compiled_for(self._config):
+            raise ValueError("another program would have to be compiled for this configuration")
+        self._config = config
+        self._feed_of_rows.forget_order()
+        self.begin(policy_of(config))
+        self.restore(State({**self._initial.values, **initial_weights(config.model, config.seed)}))
+        self.set_live(config)
+
+    def _make_step(self) -> Step:
+        config, formulation = self._config, self._formulation
+        if isinstance(formulation, KerasFormulation):
+            optimizer = keras_optimizer(config.optimizer, config.training.precision)
+            formulation.compile_model(optimizer=optimizer, auto_scale_loss=False)
+            optimizer.build(formulation.model.trainable_variables)
+            self._set_optimizer = lambda live: set_live(optimizer, live)
+            layers = tuple(dict.fromkeys(name.rpartition("/")[0] for name in formulation.variables))
+            return KerasStep(formulation.model, _with_dense_labels, layers)
+        from jointdec.problems.molecules.native_step import NativeStep
+        from jointdec.problems.molecules.tf_native import TfNative
+
+        assert isinstance(formulation, TfNative)  # make_training has another loop for the third kind
+        step = NativeStep(formulation, config, _with_dense_labels)
+        self._set_optimizer = step.optimizer.set_live
+        return step
+
+    def _evaluate_split(self, split: Split) -> dict[str, float]:
+        is_val = split is self._val_split
+        return self._evaluation(self._val_on_device if is_val else on_device(split, self._dtype))
+
+
+def _with_dense_labels(batch: Batch) -> Batch:
+    features, labels = batch
+    return features, {head: dense(values, head, features.dtype) for head, values in labels.items()}
