@@ -39,8 +39,11 @@ def command(folder, *overrides):
 @pytest.mark.parametrize(
     "overrides",
     [
-        ["+experiment=joint_loss"],
-        ["+experiment=split_loss", "model=scat", "data.scattering=spectral", "data.normalization=spherise"],
+        pytest.param(["+experiment=joint_loss"], marks=pytest.mark.slow),
+        pytest.param(
+            ["+experiment=split_loss", "model=scat", "data.scattering=spectral", "data.normalization=spherise"],
+            marks=pytest.mark.slow,
+        ),
         ["loss=joint", "training.jit=false", "training.precision=float64"],
         pytest.param(
             ["+experiment=tf_native", "model=shared_trunk", "training.precision=bfloat16"], marks=pytest.mark.slow

@@ -42,8 +42,10 @@ class Ran(NamedTuple):
 
 
 def room_for_xla() -> bool:
-    """Whether this process may have another program compiled by XLA: each takes hundreds of the memory maps that Linux
-    allows a process (measured: 90 to 900 of 65,530), TensorFlow never gives one back, and without any it crashes.
+    """Whether this process may have another program compiled by XLA.
+
+    Each takes hundreds of the memory maps that Linux allows a process (measured: 90 to 900 of 65,530), TensorFlow never
+    gives one back, and without any it crashes.
     """
     try:
         allowed = int(Path("/proc/sys/vm/max_map_count").read_text())

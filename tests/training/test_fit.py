@@ -48,7 +48,8 @@ def assert_equal_trainings(make_config, dataset, flags, *, curves, weights, vali
 CURVES = 1e-6
 
 
-@pytest.mark.parametrize("loss", [pytest.param("joint", marks=pytest.mark.slow), "split"])
+@pytest.mark.slow
+@pytest.mark.parametrize("loss", ["joint", "split"])
 def test_fit_and_the_compiled_program_train_the_same_bits_in_float32(make_config, make_dataset, loss):
     assert_equal_trainings(make_config, make_dataset(23), [f"loss={loss}"], curves=CURVES, weights=0)
 

@@ -60,7 +60,9 @@ def train(make_config, make_dataset):
     return functools.cache(run)
 
 
-@pytest.mark.parametrize("loss", FORMULATIONS)
+@pytest.mark.parametrize(
+    "loss", [pytest.param(name, marks=[] if name == "joint" else pytest.mark.slow) for name in FORMULATIONS]
+)
 def test_two_epochs_with_an_incomplete_last_batch_are_those_of_a_numpy_loop(train, make_dataset, decoder_truth, loss):
     results, weights, start, config = train(f"loss={loss}", "training.precision=float64", "seed=3")
     rows, expected = numpy_training(decoder_truth, config, start, make_dataset(23).train, (0, 1))

@@ -61,7 +61,9 @@ SHAPES = [
 ]
 
 
-@pytest.mark.parametrize("loss", ["mse", own_function, keras.losses.MeanSquaredError()], ids=["name", "function", "object"])
+@pytest.mark.parametrize(
+    "loss", ["mse", own_function, keras.losses.MeanSquaredError()], ids=["name", "function", "object"]
+)
 @pytest.mark.parametrize(("labels", "output"), SHAPES)
 def test_keras_squeezes_for_its_losses_and_for_functions_and_nothing_is_said(loss, labels, output):
     y, p = draw(labels, output)

@@ -108,6 +108,7 @@ def test_a_cached_file_without_one_of_its_arrays_is_written_again(package, tmp_p
     assert again.digest == good.digest
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_a_damaged_cached_file_never_gives_other_data(package, tmp_path, data):
