@@ -5,10 +5,19 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from jointdec.dataset import Dataset as Dataset
     from jointdec.door import fit as fit
     from jointdec.fitting.run import Run as Run
+    from jointdec.problem import Head as Head
+    from jointdec.problem import Problem as Problem
 
-PLACES = {"fit": "jointdec.door", "Run": "jointdec.fitting.run"}
+PLACES = {
+    "Dataset": "jointdec.dataset",
+    "Head": "jointdec.problem",
+    "Problem": "jointdec.problem",
+    "Run": "jointdec.fitting.run",
+    "fit": "jointdec.door",
+}
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401 (whatever has this name)

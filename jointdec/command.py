@@ -14,7 +14,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import FrameType
-from typing import Any, NoReturn, cast
+from typing import Any, NoReturn
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
@@ -23,8 +23,9 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from jointdec.config import GROUPS, Config, conf_folder, did_you_mean, parse
-from jointdec.errors import UserError
+from jointdec.config import GROUPS, Config, conf_folder, leaves, parse
+from jointdec.errors import UserError, did_you_mean
+from jointdec.problems.compose import typed_problem, with_problem
 
 EXIT_CODES = {"finished": 0, "specimen_failed": 0, "failed": 1, "diverged": 3, "interrupted": 130}
 BAD_INPUT = 2
@@ -47,13 +48,17 @@ def command(job: Job) -> NoReturn:
         settings = HydraConfig.get()
         folder = Path(settings.runtime.output_dir)
         try:
-            codes.append(EXIT_CODES[job(_checked(composed), folder, list(settings.overrides.task))])
+            codes.append(EXIT_CODES[job(_checked(composed), folder, typed_problem(typed, settings.overrides.task))])
         except UserError as error:
             codes.append(_report(error))
             _remove_unused(folder)
 
+    typed = list(sys.argv)
     try:
+        sys.argv = [typed[0], *with_problem(typed[1:])]
         hydra.main(version_base="1.3", config_path=str(conf_folder()), config_name="config")(run)()
+    except UserError as error:
+        sys.exit(_report(error))
     except (HydraException, OmegaConfBaseException) as error:
         sys.exit(_report(one_sentence(error)))
     except KeyboardInterrupt:
@@ -98,10 +103,12 @@ def one_sentence(error: Exception) -> str:
 
 
 def _keys() -> list[str]:
-    keys = {"seed", "loss.weights.nodes", "loss.weights.edges", *GROUPS, "data"}
+    keys = {"seed", "problem", *GROUPS, "data", "model"}
     for file in conf_folder().glob("*/*.yaml"):
+        group = "" if file.parent.name == "problem" else f"{file.parent.name}."
         if file.parent.name != "experiment":
-            keys |= {f"{file.parent.name}.{key!s}" for key in cast(DictConfig, OmegaConf.load(file))}
+            values: Any = OmegaConf.to_container(OmegaConf.load(file))
+            keys |= {f"{group}{key}" for key, _ in leaves("", values)}
     return sorted(keys)
 
 

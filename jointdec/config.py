@@ -6,24 +6,19 @@ files in ``conf/`` hold the values, the dataclasses hold types and limits.
 
 from __future__ import annotations
 
-import difflib
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass, fields, is_dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, fields, is_dataclass
 from pathlib import Path
-from typing import Annotated, Any, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from jointdec.errors import UserError
+from jointdec.errors import UserError, did_you_mean
 
-LOSSES = (
-    *("joint", "split", "tf_native", "zero_plus_total", "mse", "tf1_graph"),
-    *("joint_indexed", "split_indexed", "answer"),
-)
-WITHOUT_KERAS = ("tf_native", "tf1_graph")
-INITIALIZERS = ("glorot_normal", "glorot_uniform", "he_normal")
+if TYPE_CHECKING:
+    from jointdec.problem import Problem
 
 
 @dataclass(frozen=True)
@@ -53,43 +48,6 @@ class DataConfig:
 
 
 @dataclass
-class GaussianConfig(DataConfig):
-    """R2 of the source: features and "labels" drawn from N(0, 1)."""
-
-    n_train: Annotated[int, Limits(at_least=1)]
-
-
-@dataclass
-class EncodedConfig(DataConfig):
-    """Molecules encoded by graph scattering."""
-
-    scattering: Annotated[str, Limits(one_of=("spectral", "diffusion"))]
-    normalization: Annotated[str, Limits(one_of=("whiten", "spherise"))]
-
-
-@dataclass
-class MoleculesConfig(EncodedConfig):
-    """A file of SMILES: the sample that ships (``path`` null) or the user's own."""
-
-    path: str | None
-    column: str
-
-
-@dataclass
-class Qm9Config(EncodedConfig):
-    """All of QM9, from the package qm9pack; encoded once, then read from ``cache``."""
-
-    cache: str
-
-
-@dataclass
-class ArraysConfig(DataConfig):
-    """The user's own features and labels, an ``.npz`` file."""
-
-    path: str | None
-
-
-@dataclass
 class SpecimenConfig:
     """What is wrong with a loss or a model that is kept because it is wrong, see `jointdec.problems.molecules.specimens`.
 
@@ -105,39 +63,16 @@ class SpecimenConfig:
 
 
 @dataclass
-class ModelConfig:
-    """The decoder.
-
-    ``trunk`` and ``tower`` are widths of Dense layers, ``mixing`` the Dense 324 on the Gram, ``initializer`` how the
-    kernels are drawn, see `jointdec.problems.molecules.architecture.initial_weights`.
-    """
+class LossConfig:
+    """The formulation, the weight of each head's loss in the total, and that of each term over several heads."""
 
     name: str
-    alpha: Annotated[float, Limits(at_least=0)]
-    trunk: Annotated[list[int], Limits(at_least=1)]
-    tower: Annotated[list[int], Limits(at_least=1)]
-    mixing: bool
-    initializer: Annotated[str, Limits(one_of=INITIALIZERS)] = "glorot_normal"  # as in records that lack it
+    weights: dict[str, float]
+    terms: dict[str, float] = field(default_factory=dict)
     specimen: SpecimenConfig | None = None
 
 
-@dataclass
-class WeightsConfig:
-    """Weight of each head's loss in the total."""
-
-    nodes: Annotated[float, Limits(at_least=0)]
-    edges: Annotated[float, Limits(at_least=0)]
-
-
-@dataclass
-class LossConfig:
-    """The formulation."""
-
-    name: Annotated[str, Limits(one_of=LOSSES)]
-    weights: WeightsConfig
-    specimen: SpecimenConfig | None = None
-
-
+OF_MOLECULES = ("tf_native", "tf1_graph", "joint_indexed", "split_indexed", "answer")
 BETA_1, BETA_2 = 0.9, 0.999  # Adam's, in every loop
 
 
@@ -163,7 +98,7 @@ class TrainingConfig:
     ``on_divergence`` is about a step whose losses, gradients or update hold a NaN or Inf: ``stop`` ends the run with
     the weights of before that step, ``skip`` drops the batch and goes on, at most ``max_skipped`` times in a run,
     ``continue`` trains on with what comes of it, as Keras does by itself. ``on_runaway`` is about losses that are still
-    finite, see `jointdec.divergence.runaway`. ``reshuffle`` draws a new order of the molecules for every epoch, as
+    finite, see `jointdec.divergence.runaway`. ``reshuffle`` draws a new order of the examples for every epoch, as
     Keras's ``fit`` does; without it all epochs have the order of the first. Gradient norms are taken in every
     ``norms``'th step. ``jit=auto`` times the program with XLA and without, and keeps the faster one.
     """
@@ -192,10 +127,11 @@ class TrackingConfig:
 
 @dataclass
 class Config:
-    """A whole configuration."""
+    """A whole configuration. ``problem`` is what `jointdec.problems.find` takes; ``model`` has the problem's keys."""
 
+    problem: str
     data: DataConfig
-    model: ModelConfig
+    model: Any
     loss: LossConfig
     optimizer: OptimizerConfig
     training: TrainingConfig
@@ -205,15 +141,10 @@ class Config:
     @property
     def specimen(self) -> SpecimenConfig | None:
         """What is declared to be wrong with this configuration, if anything is."""
-        return self.loss.specimen or self.model.specimen
+        specimen: SpecimenConfig | None = self.loss.specimen or getattr(self.model, "specimen", None)
+        return specimen
 
 
-DATA_CONFIGS: dict[str, type[DataConfig]] = {
-    "arrays": ArraysConfig,
-    "gaussian": GaussianConfig,
-    "molecules": MoleculesConfig,
-    "qm9": Qm9Config,
-}
 OPTIMIZER_CONFIGS: dict[str, type[OptimizerConfig]] = {"adam": AdamConfig, "sgd": OptimizerConfig}
 
 
@@ -234,26 +165,28 @@ def parse(composed: DictConfig) -> Config:
     """Turn what Hydra composed into a checked `Config`.
 
     Raises:
-        UserError: an unknown key, a value of the wrong type, or one outside its limits.
+        UserError: an unknown key, a value of the wrong type, one outside its limits, or what does not go together.
     """
+    from jointdec.problems import find
+
     for f in fields(Config):
         if composed.get(f.name) is None:
             raise UserError(f"The configuration has no {f.name!r}: give it with {f.name}=..., see --help.")
-        if f.name != "seed" and not isinstance(composed[f.name], DictConfig):
+        if f.name not in PLAIN and not isinstance(composed[f.name], DictConfig):
             raise UserError(f"{f.name} is {composed[f.name]!r}, but must be a group: choose one of its options.")
+    problem = find(str(composed.problem))
     schemas = GROUPS | {
-        "data": _option(composed, "data", DATA_CONFIGS),
+        "data": _option(composed, "data", problem.schemas("data")),
+        "model": _option(composed, "model", problem.schemas("model")),
         "optimizer": _option(composed, "optimizer", OPTIMIZER_CONFIGS),
     }
     values: Any = OmegaConf.to_container(composed, resolve=True)
     _reject_unknown("", Config, values)
-    groups = {}
-    for group in fields(Config):
-        if group.name == "seed":
-            continue
-        groups[group.name] = typed(group.name, schemas[group.name], values[group.name])
-    config = Config(**groups, seed=typed("", _Seed, {"seed": values["seed"]}).seed)
-    _check_combination(config)
+    groups = {group: typed(group, schema, values[group]) for group, schema in schemas.items()}
+    plain = typed("", _Plain, {name: values[name] for name in PLAIN})
+    config = Config(problem=plain.problem, seed=plain.seed, **groups)
+    _check_loss(config.loss, problem)
+    problem.check(config)
     return config
 
 
@@ -264,14 +197,17 @@ def _option(composed: DictConfig, group: str, options: Mapping[str, type[Any]]) 
     return options[name]
 
 
+PLAIN = ("problem", "seed")  # keys that are no groups
+
+
 @dataclass
-class _Seed:
+class _Plain:
+    problem: str
     seed: Annotated[int, Limits(at_least=0)]
 
 
-GROUPS: dict[str, type[Any]] = {
+GROUPS: dict[str, type[Any]] = {  # beside data and model, whose keys are the problem's
     "loss": LossConfig,
-    "model": ModelConfig,
     "optimizer": OptimizerConfig,
     "tracking": TrackingConfig,
     "training": TrainingConfig,
@@ -295,18 +231,20 @@ def typed(prefix: str, schema: type[Any], values: dict[str, Any]) -> Any:  # noq
     return typed
 
 
+def leaves(prefix: str, values: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Dotted keys, each behind the prefix, and values."""
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            yield from leaves(f"{prefix}{name}.", value)
+        else:
+            yield f"{prefix}{name}", value
+
+
 def _reject_unknown(prefix: str, schema: type[Any], values: dict[str, Any]) -> None:
     known = [f"{prefix}.{f.name}".strip(".") for f in fields(schema)]
     for key in (f"{prefix}.{name}".strip(".") for name in values):
         if key not in known:
             raise UserError(f"There is no key {key!r}{did_you_mean(key, known)}; known here: {', '.join(known)}.")
-
-
-def did_you_mean(word: str, known: list[str]) -> str:
-    """``" (did you mean 'x'?)"`` when a known word is close, else an empty string."""
-    spellings = {name.lower(): name for name in known}
-    close = difflib.get_close_matches(word.lower(), spellings, n=1)
-    return f" (did you mean {spellings[close[0]]!r}?)" if close else ""
 
 
 def _check_limits(prefix: str, typed: Any) -> None:  # noqa: ANN401 (any of the dataclasses above)
@@ -324,20 +262,29 @@ def _check_limits(prefix: str, typed: Any) -> None:  # noqa: ANN401 (any of the 
                 raise UserError(f"{key} is {item!r}, but must be {problem}; set it with {key}=...")
 
 
-def _check_combination(config: Config) -> None:
-    loss, precision = config.loss.name, config.training.precision
-    if config.training.name == "fit" and loss in WITHOUT_KERAS:
+def _check_loss(loss: LossConfig, problem: Problem) -> None:
+    from jointdec.problem import OBJECTIVES
+
+    known = [*OBJECTIVES, *problem.formulations]
+    if loss.name not in known:
         raise UserError(
-            f"training=fit is Keras's own loop and loss={loss} has no Keras in it: "
-            "use training=compiled, or loss=joint or loss=split."
+            f"loss.name is {loss.name!r}, but must be one of {', '.join(known)} for problem={problem.where}"
+            + (": it belongs to problem=molecules." if loss.name in OF_MOLECULES else ".")
         )
-    if config.model.specimen and loss in WITHOUT_KERAS:
-        raise UserError(
-            f"model={config.model.name} is a mistake written in Keras and loss={loss} has no Keras in it: "
-            "use loss=joint or loss=split."
-        )
-    if loss == "tf1_graph" and precision not in ("float32", "float64"):
-        raise UserError(
-            f"training.precision is {precision!r}, but loss=tf1_graph, a program of TensorFlow 1, knows only float32 "
-            "and float64: set one of them, or use loss=tf_native."
-        )
+    for group, declared in (("weights", problem.heads), ("terms", problem.terms)):
+        given: dict[str, float] = getattr(loss, group)
+        for name, weight in given.items():
+            if name not in declared:
+                keys = [f"loss.{group}.{each}" for each in declared]
+                key = f"loss.{group}.{name}"
+                raise UserError(
+                    f"There is no key {key!r}{did_you_mean(key, keys)}; known here: {', '.join(keys) or 'none'}."
+                )
+            if not math.isfinite(weight) or weight < 0:
+                raise UserError(
+                    f"loss.{group}.{name} is {weight!r}, but must be at least 0; set it with loss.{group}.{name}=..."
+                    if math.isfinite(weight)
+                    else f"loss.{group}.{name} is {weight!r}, but must be a finite number; set it with loss.{group}.{name}=..."
+                )
+        if missing := [name for name in declared if name not in given]:
+            raise UserError(f"loss.{group} lacks {missing[0]!r}: give loss.{group}.{missing[0]}=...")

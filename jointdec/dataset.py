@@ -1,44 +1,44 @@
-"""What every data source delivers: encoded splits, and where they came from."""
+"""What every data source delivers: splits of examples, and where they came from."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-NODES = 9
-NODE_CLASSES = 5
-EDGE_CLASSES = 4
-FEATURES = 135
+Array = npt.NDArray[Any]
+Progress = Callable[[str, int, int], None]  # told (description, done, total) now and then
 
 
 @dataclass(frozen=True, eq=False)
 class Split:
-    """One part of a data set.
+    """One part of a data set: n examples.
 
     Attributes:
-        features: (n, 135) float32.
-        nodes: node labels, (n, 9) uint8 class indices, or (n, 9, 5) float32 when the labels are no classes.
-        edges: edge labels, (n, 9, 9) uint8 class indices, or (n, 9, 9, 4) float32.
-        smiles: the n canonical SMILES; empty when the data are no molecules.
+        x: an array, or a dict, tuple or list of them, each (n, ...).
+        y: labels by head, (n, ...) each, see `jointdec.labels`.
+        weights: of labels, by head, (n,) or (n, *places); 0 where a label is missing. A head without has them all.
+        names: what people call the examples, as molecules by their SMILES; may be empty.
     """
 
-    features: npt.NDArray[np.float32]
-    nodes: npt.NDArray[np.uint8] | npt.NDArray[np.float32]
-    edges: npt.NDArray[np.uint8] | npt.NDArray[np.float32]
-    smiles: tuple[str, ...] = ()
+    x: Any
+    y: Mapping[str, Array]
+    weights: Mapping[str, Array] = field(default_factory=dict)
+    names: tuple[str, ...] = ()
 
     def __len__(self) -> int:
-        return len(self.features)
+        return len(next(leaves(self.x)))
 
-    def rows(self, indices: npt.NDArray[np.integer]) -> Split:
-        """These rows alone, in this order."""
-        smiles = tuple(self.smiles[row] for row in indices) if self.smiles else ()
-        return Split(self.features[indices], self.nodes[indices], self.edges[indices], smiles)
+    def rows(self, indices: npt.NDArray[np.integer] | slice) -> Split:
+        """These examples alone, in this order."""
+        names = tuple(np.array(self.names, object)[indices].tolist()) if self.names else ()
+        y, weights = ({head: array[indices] for head, array in each.items()} for each in (self.y, self.weights))
+        return Split(map_leaves(lambda array: array[indices], self.x), y, weights, names)
 
 
 @dataclass(frozen=True)
@@ -52,39 +52,72 @@ class Skipped:
 
 @dataclass(frozen=True, eq=False)  # arrays have no truth value; equal digests mean equal data
 class Dataset:
-    """Encoded data, ready to train on.
+    """Data, ready to train on.
+
+    A data function of the user's may return one with splits of its own, each a `Split` or a tuple (x, y) or
+    (x, y, weights).
 
     Attributes:
-        name: the configuration's name for it (molecules, qm9, gaussian, arrays).
+        train, val, test: the splits.
+        name: the configuration's name for it.
         source: where the records came from, for people.
-        train, val, test: the fixed splits.
         skipped: the records that did not fit.
-        sample_features: ``(n, rng) -> (n, 135) float32`` draws features from the Gaussian that the encoder
-            maps molecules to; None when the data are no molecules.
-        label_warning: what is wrong with labels that are no distributions and are trained on all the same, see
-            `jointdec.labels`; None when they are distributions.
+        warnings: what is wrong with data that are trained on all the same, a sentence each.
     """
 
-    name: str
-    source: str
     train: Split
     val: Split
     test: Split
+    name: str = ""
+    source: str = ""
     skipped: tuple[Skipped, ...] = ()
-    sample_features: Callable[[int, np.random.Generator], npt.NDArray[np.float32]] | None = None
-    label_warning: str | None = None
+    warnings: tuple[str, ...] = ()
 
     @property
-    def is_molecules(self) -> bool:
-        """Whether decoded outputs can be read as molecules."""
-        return self.sample_features is not None
+    def splits(self) -> Mapping[str, Split]:
+        """All three by name."""
+        return {"train": self.train, "val": self.val, "test": self.test}
+
+    @property
+    def missing(self) -> Mapping[str, int]:
+        """How many labels of each head are missing, in all splits together; heads that lack none are left out."""
+        counts: dict[str, int] = {}
+        for split in self.splits.values():
+            for head, weights in split.weights.items():
+                counts[head] = counts.get(head, 0) + int((weights == 0).sum())
+        return {head: count for head, count in counts.items() if count}
 
     @cached_property
     def digest(self) -> str:
         """SHA-256 (first 16 hex digits) over the splits' arrays: equal digests mean equal training data."""
         sha = hashlib.sha256()
-        for split in (self.train, self.val, self.test):
-            for array in (split.features, split.nodes, split.edges):
+        for split in self.splits.values():
+            for array in (*leaves(split.x), *split.y.values(), *split.weights.values()):
                 sha.update(f"{array.dtype}{array.shape}".encode())
                 sha.update(np.ascontiguousarray(array).data)
         return sha.hexdigest()[:16]
+
+
+def leaves(tree: Any) -> Iterator[Array]:  # noqa: ANN401 (an array, or dicts, tuples and lists of them)
+    """The arrays of a tree, dicts in the order of their keys."""
+    if isinstance(tree, Mapping):
+        for key in sorted(tree):
+            yield from leaves(tree[key])
+    elif isinstance(tree, tuple | list):
+        for item in tree:
+            yield from leaves(item)
+    else:
+        yield tree
+
+
+def map_leaves(function: Callable[[Any], Any], tree: Any) -> Any:  # noqa: ANN401
+    """The same tree of what the function makes of each array."""
+    if isinstance(tree, Mapping):
+        return {key: map_leaves(function, value) for key, value in tree.items()}
+    if isinstance(tree, tuple | list):
+        return type(tree)(map_leaves(function, item) for item in tree)
+    return function(tree)
+
+
+def silent(description: str, done: int, total: int) -> None:
+    """A `Progress` that tells nobody."""

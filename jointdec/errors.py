@@ -2,12 +2,20 @@
 
 # ruff: noqa: N818 (the names say the mistake, "Error" would say nothing more)
 
+from __future__ import annotations
+
+import difflib
+
 
 class UserError(Exception):
     """Bad input: one sentence saying what was found, where, what is allowed and how to mend it.
 
     The commands print the sentence without a traceback and exit with code 2.
     """
+
+
+class BadProblem(UserError):
+    """A problem that cannot be trained as it is declared."""
 
 
 class BadArgument(UserError):
@@ -44,3 +52,10 @@ class LabelOutsideClasses(UserError):
 
 class DataTooLarge(UserError):
     """Data that the device's memory cannot hold."""
+
+
+def did_you_mean(word: str, known: list[str]) -> str:
+    """``" (did you mean 'x'?)"`` when a known word is close, else an empty string."""
+    spellings = {name.lower(): name for name in known}
+    close = difflib.get_close_matches(word.lower(), spellings, n=1)
+    return f" (did you mean {spellings[close[0]]!r}?)" if close else ""

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 BAD_INPUT, DIVERGED, NOT_REPRODUCED, INTERRUPTED = 2, 3, 4, 130
 STEPS = 100  # after the one that diverged
-FREE = ("loss", "optimizer", "training.precision", "training.name", "training.jit", "model.alpha")
+FREE = ("loss", "optimizer", "training.precision", "training.name", "training.jit")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -72,15 +72,16 @@ def replay(run_id: str, overrides: Sequence[str], steps: int, folder: Path) -> i
     from jointdec.tracking.uri import resolve_uri
 
     store = [override for override in overrides if override.startswith("tracking.uri=")]
-    changes = [override for override in overrides if override not in store]
+    problem = [override for override in overrides if override.startswith("problem=")]
+    changes = [override for override in overrides if override not in (*store, *problem)]
     uri = resolve_uri(store[-1].partition("=")[2].strip("'\"") if store else None)
     terminal = Terminal()
     with terminal.waiting("reading the record"):
         from jointdec.tracking.recorded import read_run, recorded_config
 
         recorded = read_run(uri, run_id, folder)
-        config = as_chosen(recorded_config(recorded.config_text, []), recorded)
-        changed = as_chosen(recorded_config(recorded.config_text, changes), recorded)
+        config = as_chosen(recorded_config(recorded.config_text, problem), recorded)
+        changed = as_chosen(recorded_config(recorded.config_text, [*problem, *changes]), recorded)
     dataset = load_recorded(recorded, config, terminal)
     if (folder / "divergence/state.npz").is_file():
         return replay_step(recorded, config, changed if changes else None, dataset, steps, terminal)
@@ -103,10 +104,15 @@ def load_recorded(recorded: Recorded, config: Config, terminal: Terminal) -> Dat
     Raises:
         UserError: they cannot be read, or are not the same.
     """
-    from jointdec.problems.molecules.load import load
+    from jointdec.problems import find
 
+    problem = find(config.problem)
     with terminal.preparation() as progress:
-        dataset = load(config.data, progress)
+        dataset = problem.load(config.data, progress)
+    if problem.digest and (code := recorded.tags.get("jointdec.problem_digest")) != problem.digest:
+        terminal.note(
+            f"warning      {problem.where} is not the file of then: its digest is {problem.digest}, and was {code}."
+        )
     then = recorded.tags.get("jointdec.data_digest")
     if dataset.digest != then:
         raise UserError(
@@ -129,16 +135,17 @@ def replay_step(  # noqa: PLR0913, PLR0917 (the record, and what to do with it)
         from jointdec.training.devices import start_backend
 
         start_backend(changed or config)
-        from jointdec.problems.molecules.forensics import batch_of_step, investigate
         from jointdec.divergence.last_good import go_on, read_last_good
+        from jointdec.divergence.step_again import batch_of_step
+        from jointdec.problems import find
 
     last_good = read_last_good(recorded.artifacts / "divergence/state.npz")
     step = last_good.step
     if batch_of_step(config, dataset, step).tolist() != last_good.batch.tolist():
-        raise UserError(f"Step {step} trains on other molecules here than it did: NumPy draws another order.")
+        raise UserError(f"Step {step} trains on other examples here than it did: NumPy draws another order.")
     if changed:
         return try_remedy(config, changed, dataset, last_good, steps, terminal)
-    divergence = investigate(config, dataset, last_good.state, step)
+    divergence = find(config.problem).investigate(config, dataset, last_good.state, step)
     terminal.explain_divergence(divergence, recorded.run_id)
     then = {name: recorded.tags.get(f"jointdec.divergence.{name}") for name in ("tensor", "cause")}
     same = all(getattr(divergence, name) == value for name, value in then.items())
@@ -152,8 +159,8 @@ def try_remedy(  # noqa: PLR0913, PLR0917 (two configurations, and where to begi
     config: Config, changed: Config, dataset: Dataset, last_good: LastGood, steps: int, terminal: Terminal
 ) -> int:
     """Take the step and the ones after it with another configuration, and say whether they stay finite."""
-    from jointdec.problems.molecules.forensics import investigate
     from jointdec.divergence.last_good import go_on
+    from jointdec.problems import find
 
     refuse_other_step(config, changed)
     went = go_on(changed, dataset, last_good, steps)
@@ -163,7 +170,7 @@ def try_remedy(  # noqa: PLR0913, PLR0917 (two configurations, and where to begi
         return 0
     assert went.state is not None
     terminal.note(f"diverges     {went.bad - last_good.step} steps after the recorded one")
-    terminal.explain_divergence(investigate(changed, dataset, went.state, went.bad), None)
+    terminal.explain_divergence(find(changed.problem).investigate(changed, dataset, went.state, went.bad), None)
     return DIVERGED
 
 
@@ -173,12 +180,15 @@ def refuse_other_step(config: Config, changed: Config) -> None:
     Raises:
         UserError: there is one.
     """
+    from jointdec.problems import find
+
+    live = find(config.problem).live
     free = replace(
         changed,
         loss=config.loss,
         optimizer=config.optimizer,
         tracking=config.tracking,
-        model=replace(changed.model, alpha=config.model.alpha),
+        model=replace(changed.model, **{key: getattr(config.model, key) for key in live}),
         training=replace(
             changed.training, **{name: getattr(config.training, name) for name in ("name", "precision", "jit")}
         ),
@@ -192,7 +202,7 @@ def refuse_other_step(config: Config, changed: Config) -> None:
         if getattr(free, group) != getattr(config, group):
             raise UserError(
                 f"The override changes {group}, so it would not be the same step any more; on the step that diverged "
-                f"one can try {', '.join(FREE)}."
+                f"one can try {', '.join((*FREE, *(f'model.{key}' for key in live)))}."
             )
 
 
@@ -202,8 +212,8 @@ def replay_run(recorded: Recorded, config: Config, dataset: Dataset, terminal: T
         raise UserError(f"Run {recorded.run_id} has no artifact curves.npz to compare with: it did not end by itself.")
     from jointdec.interrupt import StopRequest
     from jointdec.reporting.curve_arrays import largest_difference, repeatable, save_curves
-    from jointdec.run import run_epochs
     from jointdec.tracking.tracker import Untracked
+    from jointdec.training.epochs import run_epochs
     from jointdec.training.state import read_arrays
 
     with terminal.waiting("starting TensorFlow"):
@@ -212,10 +222,12 @@ def replay_run(recorded: Recorded, config: Config, dataset: Dataset, terminal: T
         accelerators = start_backend(config)
         from jointdec.objective.formulation import make_formulation
         from jointdec.training import make_training
+        from jointdec.training.fitting_labels import fit_labels
     then = repeatable(read_arrays(recorded.artifacts / "curves.npz"))
     epochs = replace(config, training=replace(config.training, epochs=len(then["epoch"])))
     with terminal.waiting("compiling"):
-        training = make_training(epochs, make_formulation(epochs), dataset)
+        formulation = make_formulation(epochs, dataset.train.x)
+        training = make_training(epochs, formulation, fit_labels(dataset, formulation))
     with StopRequest() as stop:
         results = run_epochs(epochs, training, Untracked(), terminal, stop).results
     save_curves(results, recorded.artifacts / "again.npz")

@@ -8,48 +8,23 @@ from __future__ import annotations
 
 import time
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from jointdec.command import command
 from jointdec.config import Config
-from jointdec.errors import UserError
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from jointdec.dataset import Dataset
-    from jointdec.divergence.runaway import Runaway
-    from jointdec.interrupt import StopRequest
     from jointdec.objective.formulation import Formulation
-    from jointdec.problems.molecules.generation import Generated
-    from jointdec.reporting.terminal import Terminal
     from jointdec.problems.molecules.specimens import Finding
+    from jointdec.reporting.terminal import Terminal
     from jointdec.tracking import Tracker
-    from jointdec.training.loop import Loop
+    from jointdec.training.epochs import Trained
     from jointdec.training.result import EpochResult
-
-GENERATED = 10_000  # molecules drawn from the trained decoder
-SHOWN = 8  # test molecules in the picture of decoded ones
-
-
-class Trained(NamedTuple):
-    """What a training came to.
-
-    Attributes:
-        training: the loop; None if a specimen's could not be made or failed.
-        results: the epochs.
-        outcome: finished, diverged, interrupted, pruned or failed.
-        runaway: the first step in which a loss ran away, if one did.
-        failure: what a specimen raised, if it did.
-    """
-
-    training: Loop | None
-    results: list[EpochResult]
-    outcome: str
-    runaway: Runaway | None = None
-    failure: Exception | None = None
 
 
 def train(config: Config, folder: Path, overrides: Sequence[str]) -> str:
@@ -85,8 +60,7 @@ def train(config: Config, folder: Path, overrides: Sequence[str]) -> str:
         with terminal.waiting("testing, drawing, recording"):
             if training and outcome == "finished":
                 final = {f"test/{name}": value for name, value in training.evaluate(dataset.test).items()}
-                if dataset.is_molecules:
-                    final |= judge_molecules(formulation, dataset, config.seed, folder, tracker)
+                final |= judge(formulation, dataset, config.seed, folder, tracker)
             tracker.log_metrics(final)
             if results:
                 record_curves(results, config, folder, tracker)
@@ -116,38 +90,28 @@ def prepare(
     Returns:
         The tracker, not yet entered; the data; the formulation with its initial weights; names of accelerators.
     """
-    from jointdec.problems.molecules.load import load
+    from jointdec.problems import find
     from jointdec.tracking import open_tracker
 
     with terminal.waiting("asking the tracking store"):
         tracker = open_tracker(config, folder, overrides)
     with terminal.preparation() as progress:
-        dataset = load(config.data, progress)
+        dataset = find(config.problem).load(config.data, progress)
     with terminal.waiting("starting TensorFlow"):
         from jointdec.training.devices import start_backend
 
-        require_drawing()
+        if config.problem == "molecules":
+            from jointdec.problems.molecules.judge import require_drawing
+
+            require_drawing()
         accelerators = start_backend(config)
         from jointdec.objective.formulation import make_formulation
+        from jointdec.training.fitting_labels import fit_labels
 
-        formulation = make_formulation(config)
+        formulation = make_formulation(config, dataset.train.x)
+        dataset = fit_labels(dataset, formulation)
     terminal.announce(config, dataset, formulation.count_parameters(), accelerators)
     return tracker, dataset, formulation, accelerators
-
-
-def require_drawing() -> None:
-    """Find out before the training whether the pictures after it can be drawn.
-
-    Raises:
-        UserError: RDKit lacks a library of the system.
-    """
-    try:
-        from rdkit.Chem.Draw import rdMolDraw2D  # noqa: F401 (only whether it loads)
-    except ImportError as error:
-        raise UserError(
-            f"RDKit cannot draw molecules ({error}): install the system libraries that it links to, "
-            "on Debian with apt-get install libxrender1 libxext6 libexpat1."
-        ) from error
 
 
 def attempt(
@@ -156,6 +120,7 @@ def attempt(
     """Compile and train. What a specimen raises is part of the result, what anything else raises passes through."""
     from jointdec.interrupt import StopRequest
     from jointdec.training import make_training
+    from jointdec.training.epochs import Trained, run_epochs
 
     try:
         with terminal.waiting("compiling"):
@@ -169,74 +134,14 @@ def attempt(
         return Trained(None, [], "failed", failure=error)
 
 
-def run_epochs(  # noqa: PLR0913, PLR0917 (one loop for all commands)
-    config: Config,
-    training: Loop,
-    tracker: Tracker,
-    terminal: Terminal,
-    stop: StopRequest,
-    hopeless: Callable[[EpochResult], bool] = lambda result: False,
-) -> Trained:
-    """Train until the last epoch, a divergence, a request to stop, or an epoch after which it is ``hopeless``."""
-    from jointdec.divergence.runaway import RunawayWatch
-    from jointdec.training.result import diverged_at
-
-    results: list[EpochResult] = []
-    watch, runaway = RunawayWatch(), None
-    with terminal.epochs(config.training.epochs) as show:
-        for epoch in range(config.training.epochs):
-            result = training.run_epoch(epoch)
-            results.append(result)
-            tracker.log_epoch(result)
-            if result.skipped:
-                terminal.note(f"skipped      the batches of steps {', '.join(map(str, result.skipped))}: not finite")
-            show(result)
-            if runaway is None and (runaway := watch(result)):
-                tracker.set_tags({"jointdec.runaway.step": runaway.step, "jointdec.runaway.head": runaway.head})
-                terminal.note(f"warning      {runaway.sentence}")
-            if result.diverged_at is not None and training.stops:
-                break
-            if runaway and config.training.on_runaway == "stop":
-                return Trained(training, results, "diverged", runaway)
-            if stop.made:
-                return Trained(training, results, "interrupted", runaway)
-            if result.diverged_at is None and hopeless(result) and epoch + 1 < config.training.epochs:
-                return Trained(training, results, "pruned", runaway)
-    return Trained(training, results, "finished" if diverged_at(results) is None else "diverged", runaway)
-
-
-def judge_molecules(
-    formulation: Formulation, dataset: Dataset, seed: int, folder: Path, tracker: Tracker
-) -> Mapping[str, float]:
-    """Draw test molecules beside their decoding; generate new ones: ``generate/…`` metrics and a picture."""
-    import numpy as np
-
-    from jointdec.problems.molecules.reconstruction import decode
-    from jointdec.problems.molecules.pictures import decoded_figure, generated_figure, save_decoded
-
-    test = dataset.test
-    decoded = decode(**formulation.logits(test.features[:SHOWN]))
-    true = test.nodes[:SHOWN].astype(np.uint8), test.edges[:SHOWN].astype(np.uint8)
-    figure = decoded_figure(test.smiles[:SHOWN], true, {"decoded": decoded}, "Test molecules and their decoding")
-    _keep(figure, "decoded", folder, tracker)
-    save_decoded(test.smiles[:SHOWN], true, decoded, folder / "decoded.npz")
-    tracker.log_artifact(folder / "decoded.npz")
-
-    generated = generate(formulation, dataset, seed)
-    _keep(generated_figure(generated.counts, f"From {GENERATED:,} draws"), "generated", folder, tracker)
-    return {f"generate/{name}": value for name, value in generated.metrics.items()}
-
-
-def generate(formulation: Formulation, dataset: Dataset, seed: int) -> Generated:
-    """Decode random draws from the features' Gaussian, and judge the molecules."""
-    import numpy as np
-
-    from jointdec.problems.molecules.generation import generation
-    from jointdec.problems.molecules.reconstruction import decode
-
-    assert dataset.sample_features is not None
-    features = dataset.sample_features(GENERATED, np.random.default_rng([seed, 0x9E4]))  # a stream of its own
-    return generation(*decode(**formulation.logits(features)), dataset.train.smiles)
+def judge(formulation: Formulation, dataset: Dataset, seed: int, folder: Path, tracker: Tracker) -> Mapping[str, float]:
+    """Let the problem judge what was trained; the files that it writes are kept."""
+    before = set(folder.rglob("*"))
+    metrics = formulation.problem.finish(formulation, dataset, seed, folder)
+    for path in sorted(path for path in set(folder.rglob("*")) - before if path.is_file()):
+        inside = path.parent.relative_to(folder).as_posix()
+        tracker.log_artifact(path, "figures" if path.suffix == ".png" else inside if inside != "." else None)
+    return metrics
 
 
 def record_curves(results: Sequence[EpochResult], config: Config, folder: Path, tracker: Tracker) -> None:
@@ -251,9 +156,7 @@ def record_curves(results: Sequence[EpochResult], config: Config, folder: Path, 
 
 def log_model(formulation: Formulation, config: Config, tracker: Tracker) -> None:
     """Record the trained network as a plain Keras model, whatever it was trained in."""
-    from jointdec.problems.molecules.decoder import stock_model
-
-    tracker.log_model(stock_model(config.model, config.training.precision, formulation.get_weights()))
+    tracker.log_model(formulation.problem.trained_model(formulation, config))
 
 
 def judge_specimen(  # noqa: PLR0913, PLR0917 (all that a run knows)

@@ -2,7 +2,7 @@
 
 Runs an Optuna study over what the command line searches, written as Hydra writes sweeps:
 
-  "loss.weights.edges=tag(log,interval(0.1,10))"   "model.alpha=interval(0,0.5)"
+  "loss.weights.HEAD=tag(log,interval(0.1,10))"   "model.alpha=interval(0,0.5)"
   loss=joint,split                                 "training.batch_size=range(50,300,50)"
 
 (in quotes, since the parentheses mean something to a shell)
@@ -104,19 +104,16 @@ def load_data(plan: Plan, terminal: SweepTerminal) -> list[Dataset]:
     """See that all data can be read, and encode them once, before the workers do.
 
     Raises:
-        UserError: they cannot be read, or are no molecules though the objective judges molecules.
+        UserError: they cannot be read, or do not have what the objective judges.
     """
-    from jointdec.problems.molecules.load import load
-    from jointdec.sweeping.settings import FINAL_METRICS
+    from jointdec.problems import find
 
-    datasets = []
+    problem, datasets = find(plan.base.problem), []
     with terminal.preparation() as progress:
         for data in plan.data:
-            dataset = load(data, progress)
+            dataset = problem.load(data, progress)
             datasets.append(dataset)
-            asked = [name for name in plan.settings.objective if name in FINAL_METRICS]
-            if asked and not dataset.is_molecules:
-                raise UserError(f"sweep.objective is {asked[0]}, but data={data.name} has no molecules to generate.")
+            problem.check_objective(plan.settings.objective, dataset)
     return datasets
 
 

@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
-from jointdec.config import Limits, conf_folder, did_you_mean, parse
+from jointdec.config import Limits, conf_folder, parse
+from jointdec.errors import did_you_mean
 from jointdec.errors import UserError
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from jointdec.problems.molecules.load import SAMPLE
 from jointdec.problems.molecules.smiles import parse_records
-from jointdec.progress import silent
+from jointdec.dataset import silent
 from jointdec.problems.molecules.qm9 import csv_files, smiles_records
 from jointdec.problems.molecules.splits import fingerprint
 

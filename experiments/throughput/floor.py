@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from jointdec.config import ModelConfig
-from jointdec.dataset import EDGE_CLASSES, NODES
+from jointdec.problems.molecules.sizes import EDGE_CLASSES, NODES
 from jointdec.problems.molecules.architecture import GRAM_WIDTH, architecture
 
 MATMUL_SIZE = 2048

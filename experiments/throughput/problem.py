@@ -13,7 +13,8 @@ from contender import Contender, Round  # noqa: F401 (the contenders take them f
 from hydra import compose, initialize_config_dir
 
 from jointdec.config import Config, conf_folder, parse
-from jointdec.dataset import EDGE_CLASSES, NODE_CLASSES, Dataset, Split
+from jointdec.dataset import Dataset, Split
+from jointdec.problems.molecules.sizes import EDGE_CLASSES, NODE_CLASSES
 from jointdec.problems.molecules.architecture import Weights, initial_weights
 from jointdec.training.order import batch_order
 

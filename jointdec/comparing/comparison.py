@@ -13,8 +13,7 @@ import pandas as pd
 from jointdec.comparing.curves import Curves
 from jointdec.comparing.groups import Group
 from jointdec.comparing.settings import CompareConfig, Target
-from jointdec.config import did_you_mean
-from jointdec.errors import UserError
+from jointdec.errors import UserError, did_you_mean
 from jointdec.reporting.curve_arrays import SECONDS
 from jointdec.reporting.statistics import Difference, Summary, corrected, difference, summarize
 from jointdec.reporting.summary import ACCURACIES, higher_is_better

@@ -20,8 +20,8 @@ from jointdec.comparing.comparison import Comparison
 from jointdec.comparing.curves import Curve
 from jointdec.comparing.groups import Group
 from jointdec.comparing.words import name_of, value
-from jointdec.reporting.curves import BLACK, BLUE, GREEN, VERMILLION, set_loss_scale, set_positive_log
 from jointdec.problems.molecules.pictures import decoded_figure
+from jointdec.reporting.curves import BLACK, BLUE, GREEN, VERMILLION, set_loss_scale, set_positive_log
 from jointdec.reporting.summary import higher_is_better
 
 Values = npt.NDArray[np.float64]

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from jointdec.config import GROUPS, did_you_mean
-from jointdec.errors import UserError
+from jointdec.config import GROUPS
+from jointdec.errors import UserError, did_you_mean
 from jointdec.reporting.runs import FACTS
 
 COUNTED = ("finished", "specimen_failed")  # outcomes of runs that were trained to their end

@@ -11,8 +11,8 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 
-from jointdec.config import TrackingConfig, conf_folder, did_you_mean, typed
-from jointdec.errors import UserError
+from jointdec.config import TrackingConfig, conf_folder, typed
+from jointdec.errors import UserError, did_you_mean
 
 SCALARS_ALLOWED = ("by", "runs", "metrics", "allow", "molecules")  # of the keys that hold lists
 TEXTS = (

@@ -14,6 +14,7 @@ from jointdec.dataset import Dataset
 from jointdec.errors import UserError
 from jointdec.objective.formulation import make_formulation
 from jointdec.training import make_training
+from jointdec.training.fitting_labels import fit_labels
 from jointdec.training.loop import Loop
 from jointdec.training.order import steps_per_epoch
 from jointdec.training.result import Values, columns
@@ -23,16 +24,13 @@ TURNED = (
     "adam/learning_rate",
     "sgd/learning_rate",
     "epsilon",
-    "alpha",
-    "loss_weight_nodes",
-    "loss_weight_edges",
+    "loss_weight_",
+    "term_weight_",
 )  # a remedy may have changed them
 OWN = (
     "loss_scale_optimizer/",
     "loss/",
     "compile_loss/",
-    "nodes/value",
-    "edges/value",
 )  # of one formulation or precision, and not of another; sums over an epoch
 
 
@@ -75,7 +73,7 @@ def go_on(config: Config, dataset: Dataset, last_good: LastGood, steps: int) -> 
     Raises:
         UserError: the state is not of the configuration's model.
     """
-    training = _start_from(config, dataset, last_good.state)
+    training = start_from(config, dataset, last_good.state)
     per_epoch = steps_per_epoch(len(dataset.train), config.training.batch_size)
     first, end, parts = last_good.step, last_good.step + 1 + steps, []
     bad = None
@@ -89,13 +87,21 @@ def go_on(config: Config, dataset: Dataset, last_good: LastGood, steps: int) -> 
     return Went(losses, bad, None if bad is None else training.state())
 
 
-def _start_from(config: Config, dataset: Dataset, state: State) -> Loop:
+def start_from(config: Config, dataset: Dataset, state: State) -> Loop:
+    """The configuration's own loop, in a state.
+
+    Raises:
+        UserError: the state is not of the configuration's model.
+    """
     # whatever the run did at a bad step, it is the bad step that matters here
     stop = replace(config.training, on_divergence="stop")
-    training = make_training(replace(config, training=stop), make_formulation(config), dataset)
+    formulation = make_formulation(config, dataset.train.x)
+    training = make_training(replace(config, training=stop), formulation, fit_labels(dataset, formulation))
+    turned = (*TURNED, *formulation.problem.live)
+    own_sums = (*OWN, *(f"{curve}/value" for curve in formulation.curves))
     own = dict(training.state().values)
-    shared = {path: value for path, value in state.values.items() if path in own and path not in TURNED}
-    lacking = [path for path in own if path not in shared and not path.startswith(OWN) and path not in TURNED]
+    shared = {path: value for path, value in state.values.items() if path in own and not path.startswith(turned)}
+    lacking = [path for path in own if path not in shared and not path.startswith((*own_sums, *turned))]
     shapes = all(np.shape(value) == np.shape(own[path]) for path, value in shared.items())
     if lacking or not shapes:
         raise UserError(f"The weights in divergence/state.npz are not those of model={config.model.name}.")

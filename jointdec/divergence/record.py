@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from jointdec.problems.molecules.catalogue import CAUSES
+from jointdec.divergence.catalogue import CAUSES
 
 Array = npt.NDArray[np.floating]
 NOT_FOUND = "not found"
@@ -19,7 +19,7 @@ class Traced(NamedTuple):
     """A tensor of the step.
 
     Attributes:
-        name: e.g. edges_gram, nodes_1/kernel, gradient/nodes_1/kernel, second/nodes_1/kernel.
+        name: e.g. dense, dense/kernel, gradient/dense/kernel, second/dense/kernel.
         part: input, weight, activation, loss, gradient, moment or update.
         operation: what gives it, in words.
         value: the numbers.
@@ -51,12 +51,13 @@ class Divergence:
         tensor: the name of the first tensor that is not finite, see `Traced`; or
             ``not found``.
         where: the first bad element, and how many there are, in a sentence; and whose it is.
-        cause: one of `jointdec.problems.molecules.catalogue.CAUSES`.
+        cause: one of `jointdec.divergence.catalogue.CAUSES`.
         evidence: why that cause.
         trace: all tensors of the step.
         compiled: whether the step had to be compiled with XLA to show it: op by op it was finite.
         runaway: the loss ran away while every number was finite; ``tensor`` is the head's loss, and the trace is of
             its batch from the weights after the epoch.
+        own_override: overrides that try it, where they name the problem's own keys.
     """
 
     step: int
@@ -68,6 +69,7 @@ class Divergence:
     trace: Sequence[Traced]
     compiled: bool
     runaway: bool = False
+    own_override: str = ""
 
     @property
     def remedy(self) -> str:
@@ -77,7 +79,7 @@ class Divergence:
     @property
     def override(self) -> str:
         """Overrides that try it on this step; empty where that cannot help."""
-        return "" if self.runaway else CAUSES[self.cause].override
+        return "" if self.runaway else self.own_override or CAUSES[self.cause].override
 
     @property
     def sentence(self) -> str:

@@ -1,6 +1,7 @@
-"""What a formulation offers: how two heads' losses become one number to differentiate, and nothing else.
+"""What a formulation offers: how the heads' losses become one number to differentiate, and nothing else.
 
-The training loops, the optimizer, the checkpoint and the metrics are shared and never ask which one it is.
+The training loops, the optimizer, the checkpoint and the metrics are shared and never ask which one it is. A class says
+in ``summary`` what it is; the configuration's ``loss.name`` is the name of its module here, or one of the problem's own.
 """
 
 from __future__ import annotations
@@ -8,49 +9,79 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from importlib import import_module
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
-from jointdec.config import Config, ModelConfig
-from jointdec.problems.molecules.architecture import Weights
+from jointdec.config import Config
+from jointdec.dataset import leaves, map_leaves
+from jointdec.problem import OBJECTIVES, Problem
+from jointdec.problems import find
 
-CHUNK = 1024  # molecules at a time outside of training
+CHUNK = 1024  # examples at a time outside of training
 Tensor = Any  # of the framework that the formulation is written in
+Labels = Mapping[str, Tensor]
+Weights = dict[str, npt.NDArray[np.floating]]
 
 
 class Formulation(ABC):
-    """A decoder with its loss.
+    """A network with its loss.
 
     Attributes:
-        variables: the trainable variables (each with ``assign`` and ``shape``) by canonical name and in canonical
-            order, see `jointdec.problems.molecules.architecture`.
+        problem: whose heads, terms and metrics these are.
+        variables: the trainable variables (each with ``assign`` and ``shape``) by path, in the model's order.
+        summary: what it is, in Markdown, for the description of a run.
     """
 
+    problem: Problem
     variables: Mapping[str, Any]
+    summary: ClassVar[str]
+
+    @property
+    def curves(self) -> tuple[str, ...]:
+        """The names of what `loss` gives: ``loss``, the heads, the terms."""
+        return ("loss", *self.problem.heads, *self.problem.terms)
 
     @abstractmethod
-    def heads(self, features: Tensor) -> dict[str, Tensor]:
-        """Logits of both heads: features (B, 135) -> nodes (B, 9, 5) and edges (B, 9, 9, 4)."""
+    def heads(self, x: Tensor) -> dict[str, Tensor]:
+        """The outputs by head: x a tree of (B, ...) -> (B, ...) each."""
 
     @abstractmethod
-    def loss(self, labels: dict[str, Tensor], heads: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Scalars of one batch: ``loss`` (the one to differentiate), ``nodes`` and ``edges`` (unweighted).
+    def labels(self, labels: Labels, dtype: str) -> dict[str, Tensor]:
+        """Labels as they lie on the device, as `loss` takes them."""
+
+    @abstractmethod
+    def loss(self, labels: Labels, heads: Labels, weights: Labels | None = None) -> dict[str, Tensor]:
+        """Scalars of one batch: ``loss`` (the one to differentiate), and each head's and term's, unweighted.
 
         Args:
-            labels: nodes (B, 9, 5) and edges (B, 9, 9, 4), in the logits' dtype.
+            labels: what `labels` made.
             heads: what `heads` returned.
+            weights: of labels, by head; of a problem whose labels are all there None.
         """
 
-    @abstractmethod
-    def set_live(self, model: ModelConfig, weights: Mapping[str, float]) -> None:
-        """Set alpha and the loss weights ``nodes`` and ``edges``: programs that are already compiled use them."""
+    def sums(self, labels: Labels, heads: Labels, weights: Labels) -> dict[str, tuple[Tensor, Tensor]]:
+        """Of each curve the numerator and denominator of its mean over these examples, as `loss` takes them."""
+        size = len(next(iter(heads.values())))
+        return {name: (value * size, size) for name, value in self.loss(labels, heads).items()}
 
-    def logits(self, features: npt.NDArray[np.float32]) -> dict[str, npt.NDArray[np.floating]]:
-        """What `heads` says of any number of molecules, as arrays: ``nodes_logits`` and ``edges_logits``."""
-        chunks = [self._numpy_heads(features[first : first + CHUNK]) for first in range(0, len(features), CHUNK)]
-        return {f"{head}_logits": np.concatenate([chunk[head] for chunk in chunks]) for head in ("nodes", "edges")}
+    def total_of(self, means: Mapping[str, float]) -> float:
+        """The total of means of heads and terms where labels have weights; ``loss`` is then what it has besides."""
+        raise NotImplementedError
+
+    @abstractmethod
+    def set_live(self, config: Config) -> None:
+        """Set loss weights and what else is live: programs that are already compiled use them."""
+
+    def logits(self, x: Any) -> dict[str, npt.NDArray[np.floating]]:  # noqa: ANN401 (a tree of arrays)
+        """What `heads` says of any number of examples, as arrays by ``HEAD_logits``."""
+        size = len(next(leaves(x)))
+        chunks = [
+            self._numpy_heads(map_leaves(lambda array, rows=slice(first, first + CHUNK): array[rows], x))
+            for first in range(0, size, CHUNK)
+        ]
+        return {f"{head}_logits": np.concatenate([chunk[head] for chunk in chunks]) for head in self.problem.heads}
 
     def count_parameters(self) -> int:
         """The number of trainable numbers."""
@@ -60,30 +91,29 @@ class Formulation(ABC):
         """Copies of the trainable variables."""
         return {name: np.array(variable) for name, variable in self.variables.items()}
 
-    def set_weights(self, weights: Weights) -> None:
+    def set_weights(self, weights: Mapping[str, Any]) -> None:
         """Assign every trainable variable; a missing name raises KeyError."""
         for name, variable in self.variables.items():
             variable.assign(weights[name])
 
-    def _numpy_heads(self, features: npt.NDArray[np.float32]) -> dict[str, npt.NDArray[np.floating]]:
-        return {head: np.asarray(logits) for head, logits in self.heads(features).items()}
+    def _numpy_heads(self, x: Any) -> dict[str, npt.NDArray[np.floating]]:  # noqa: ANN401
+        return {head: np.asarray(logits) for head, logits in self.heads(x).items()}
 
 
-def make_formulation(config: Config) -> Formulation:
-    """The formulation that ``loss.name`` names, with the initial weights of ``seed``."""
-    module, name = FORMULATIONS[config.loss.name]
-    formulation: Formulation = getattr(import_module(f"jointdec.losses.{module}"), name)(config)
-    return formulation
+def formulation_class(problem: Problem, name: str) -> type[Formulation]:
+    """The class that ``loss.name`` means for this problem; its module is imported now, since not all run everywhere."""
+    if name in OBJECTIVES:
+        return import_module(f"jointdec.objective.{name}").FORMULATION  # type: ignore[no-any-return]
+    module, _, member = problem.formulations[name].partition(":")
+    return getattr(import_module(module), member)  # type: ignore[no-any-return]
 
 
-FORMULATIONS = {  # a module is imported when its formulation is asked for: not all run on every Keras backend
-    "joint": ("joint", "Joint"),
-    "split": ("split", "Split"),
-    "tf_native": ("tf_native", "TfNative"),
-    "zero_plus_total": ("zero_plus_total", "ZeroPlusTotal"),
-    "mse": ("mse", "MeanSquaredError"),
-    "tf1_graph": ("tf1_graph", "Tf1Graph"),
-    "joint_indexed": ("specimens", "JointIndexed"),
-    "split_indexed": ("specimens", "SplitIndexed"),
-    "answer": ("specimens", "Answer"),
-}
+def make_formulation(config: Config, x: Any = None) -> Formulation:  # noqa: ANN401 (a tree of arrays)
+    """The formulation that ``loss.name`` names, with the initial weights of ``seed``.
+
+    Args:
+        config: the checked configuration.
+        x: examples, for a model that does not know its inputs by itself.
+    """
+    problem = find(config.problem)
+    return formulation_class(problem, config.loss.name)(problem, config, x)  # type: ignore[call-arg]

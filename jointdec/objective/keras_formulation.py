@@ -1,4 +1,4 @@
-"""What ``joint`` and ``split`` share: a Keras model whose compiled loss is the one to differentiate."""
+"""What the formulations in Keras share: the user's model inside of one whose compiled loss is to be differentiated."""
 
 from __future__ import annotations
 
@@ -10,29 +10,50 @@ import numpy as np
 import numpy.typing as npt
 from keras import ops
 
-from jointdec.config import Config, ModelConfig
-from jointdec.objective.formulation import Formulation, Tensor
-from jointdec.problems.molecules.cross_entropies import edge_cross_entropy, node_cross_entropy
-from jointdec.problems.molecules.architecture import initial_weights
-from jointdec.problems.molecules.decoder import Live, LiveLeakyReLU, build_model, model_variables
+from jointdec.config import Config
+from jointdec.dataset import map_leaves
+from jointdec.objective.formulation import Formulation, Labels, Tensor
+from jointdec.objective.heads import HeadLoss, Term, mean_of, sums_of
+from jointdec.objective.live import Live
+from jointdec.problem import Problem
+from jointdec.problems.blame import blamed
+from jointdec.problems.building import by_head
 
 
 class RecordedModel(keras.Model):  # type: ignore[misc]  # Keras ships no types
-    """A Keras model whose logs are each batch's own losses, ``loss``, ``nodes`` and ``edges``, and nothing else.
+    """A model of outputs by head, whose logs are each batch's own losses: ``loss``, the heads, the terms.
 
     Keras's own log of a loss is the running mean of the epoch.
+
+    Args:
+        inner: the user's.
+        formulation: whose losses are logged.
     """
 
-    def record(self, loss: Callable[[Tensor, Tensor], dict[str, Tensor]]) -> None:
-        """Log what ``loss(labels, heads)`` returns."""
-        self._loss_to_record = loss
-        self.last_losses = {name: Last(name) for name in ("loss", "nodes", "edges")}
+    def __init__(self, inner: keras.Model, formulation: KerasFormulation) -> None:
+        super().__init__(name=f"{inner.name}_objective")
+        self.inner, self._of = inner, _Untracked(formulation)
+        self.last_losses = {name: Last(name) for name in formulation.curves}
 
-    def compute_metrics(self, x: Tensor, y: Tensor, y_pred: Tensor, sample_weight: Tensor = None) -> dict[str, Any]:
+    def call(self, x: Tensor, training: bool | None = None) -> dict[str, Tensor]:
+        """The inner model's outputs by head, in the dtype of labels and losses."""
+        formulation = self._of.value
+        outputs = by_head(self.inner(x, training=training), self.inner, formulation.problem)
+        return {head: ops.cast(output, formulation.dtype) for head, output in outputs.items()}
+
+    def compute_metrics(self, x: Tensor, y: Labels, y_pred: Labels, sample_weight: Any = None) -> dict[str, Any]:  # noqa: ANN401
         """What every backend's ``train_step`` calls at its end."""
-        for name, value in self._loss_to_record(y, y_pred).items():
+        # The terms are computed a second time for the curves: XLA merges equal subexpressions, so they cost nothing.
+        for name, value in self._of.value.loss(y, y_pred, sample_weight).items():
             self.last_losses[name].update_state(value)
         return {name: last.result() for name, last in self.last_losses.items()}
+
+
+class _Untracked:
+    """Keeps Keras from taking what a model holds for one of its parts."""
+
+    def __init__(self, value: KerasFormulation) -> None:
+        self.value = value
 
 
 class Last(keras.metrics.Metric):  # type: ignore[misc]  # Keras ships no types
@@ -51,63 +72,145 @@ class Last(keras.metrics.Metric):  # type: ignore[misc]  # Keras ships no types
         return ops.convert_to_tensor(self._value)
 
 
+class Cost(keras.losses.Loss):  # type: ignore[misc]  # Keras ships no types
+    """A loss that is given the labels' weights, too, and whose number Keras takes as it is.
+
+    Keras's own mean of weighted values would turn an infinite one that does not count into NaN.
+    """
+
+    def __init__(self, cost: Callable[[Tensor, Tensor, Tensor], Tensor]) -> None:
+        super().__init__(reduction=None)
+        self._cost = cost
+
+    def __call__(self, y_true: Tensor, y_pred: Tensor, sample_weight: Tensor = None) -> Tensor:
+        return self._cost(y_true, y_pred, sample_weight)
+
+
+def mean_cost(values: Callable[[Tensor, Tensor], Tensor]) -> Cost:
+    """A Keras loss: the mean of these values a place over what is there."""
+    return Cost(lambda y, y_pred, weight: mean_of(values(y, y_pred), weight))
+
+
 class KerasFormulation(Formulation):
     """A Keras model; a subclass says how its loss is made.
 
     Attributes:
         model_class: the Keras class of the model, for formulations that override ``compute_loss``.
-        model: the Keras model, which `compile_model` has compiled.
-        loss_weights: live weights of the heads.
+        inner: the problem's model.
+        model: the one around it, which `compile_model` has compiled.
+        loss_weights, term_weights: live weights of heads and terms.
+        losses: each head's, see `HeadLoss`.
     """
 
     model_class: type[RecordedModel] = RecordedModel
 
-    def __init__(self, config: Config) -> None:
-        dtype = "float64" if config.training.precision == "float64" else "float32"
-        keras.config.set_floatx(dtype)  # compile(loss=...) casts to it, whatever the layers compute in
-        self._alpha = Live(config.model.alpha, dtype, "alpha")
+    def __init__(self, problem: Problem, config: Config, x: Any = None) -> None:  # noqa: ANN401 (a tree of arrays)
+        self.problem = problem
+        self.dtype = "float64" if config.training.precision == "float64" else "float32"
+        keras.config.set_floatx(self.dtype)  # compile(loss=...) casts to it, whatever the layers compute in
         self.loss_weights = {
-            "nodes": Live(config.loss.weights.nodes, dtype, "loss_weight_nodes"),
-            "edges": Live(config.loss.weights.edges, dtype, "loss_weight_edges"),
+            head: Live(weight, self.dtype, f"loss_weight_{head}") for head, weight in config.loss.weights.items()
         }
-        self.model = build_model(
-            config.model,
-            config.training.precision,
-            lambda **options: LiveLeakyReLU(self._alpha, **options),
-            self.model_class,
-        )
-        self.variables = model_variables(self.model, config.model)
-        self.model.record(self.loss)
-        self.set_weights(initial_weights(config.model, config.seed))
+        self.term_weights = {
+            term: Live(weight, self.dtype, f"term_weight_{term}") for term, weight in config.loss.terms.items()
+        }
+        self._live = {key: Live(getattr(config.model, key), self.dtype, key) for key in problem.live}
+        self.inner = problem.build(config, self._live)
+        self.model = self.model_class(self.inner, self)
+        self.terms = {name: Term(name, function, "term", problem.where) for name, function in problem.terms.items()}
+        self.losses = {
+            name: HeadLoss(name, head, tuple(shape[1:]), problem.where)
+            for (name, head), shape in zip(problem.heads.items(), self._shapes(x), strict=True)
+        }
+        self.variables = problem.variables(self.inner, config)
         self.compile_model()
 
     def compile_model(self, **options: Any) -> None:  # noqa: ANN401 (Keras's own keywords)
         """Compile the model with this formulation's loss and Keras's other options (optimizer, metrics...)."""
         raise NotImplementedError
 
-    def heads(self, features: Tensor) -> dict[str, Tensor]:
+    def heads(self, x: Tensor) -> dict[str, Tensor]:
         """See `Formulation.heads`."""
-        heads: dict[str, Tensor] = self.model(features, training=True)
+        heads: dict[str, Tensor] = self.model(x, training=False)
         return heads
 
-    def loss(self, labels: dict[str, Tensor], heads: dict[str, Tensor]) -> dict[str, Tensor]:
-        """See `Formulation.loss`; the total is what the model's own ``compute_loss`` returns."""
-        # The terms are computed a second time for the curves: XLA merges equal subexpressions, so they cost nothing.
-        return {"loss": self.model.compute_loss(y=labels, y_pred=heads), **self.head_losses(labels, heads)}
+    def labels(self, labels: Labels, dtype: str) -> dict[str, Tensor]:
+        """See `Formulation.labels`."""
+        return {head: self.losses[head].labels(array, dtype) for head, array in labels.items()}
 
-    def head_losses(self, labels: dict[str, Tensor], heads: dict[str, Tensor]) -> dict[str, Tensor]:
-        """The curves ``nodes`` and ``edges``: each head's mean loss, unweighted; here the cross-entropies."""
+    def loss(self, labels: Labels, heads: Labels, weights: Labels | None = None) -> dict[str, Tensor]:
+        """See `Formulation.loss`; the total is what the model's own ``compute_loss`` returns."""
+        total = self.model.compute_loss(y=labels, y_pred=heads, sample_weight=weights)
+        return {"loss": total, **self.head_losses(labels, heads, weights), **self.term_losses(labels, heads, weights)}
+
+    def sums(self, labels: Labels, heads: Labels, weights: Labels) -> dict[str, tuple[Tensor, Tensor]]:
+        """See `Formulation.sums`."""
+        size = ops.cast(ops.shape(next(iter(heads.values())))[0], self.dtype)
+        losses = self.loss(labels, heads, weights or None)
+        if weights:  # what the total has besides heads and terms, as of regularisers; see `total_of`
+            live = {**self.loss_weights, **self.term_weights}
+            losses["loss"] -= sum(each.variable * losses[name] for name, each in live.items())
+        found = {name: (value * size, size) for name, value in losses.items()}
+        for name, loss in self.losses.items():
+            if name in weights:
+                found[name] = sums_of(self.values(loss, labels[name], heads[name]), weights[name])
+        for name, term in self.terms.items():
+            values, there = term.values(labels, heads, weights)
+            if there is not None:
+                found[name] = sums_of(values, there)
+        return found
+
+    def total_of(self, means: Mapping[str, float]) -> float:
+        """See `Formulation.total_of`."""
+        live = {**self.loss_weights, **self.term_weights}
+        return means["loss"] + sum(
+            float(ops.convert_to_numpy(each.variable)) * means[name] for name, each in live.items()
+        )
+
+    def values(self, loss: HeadLoss, y: Tensor, y_pred: Tensor) -> Tensor:
+        """A head's loss a place: here what the problem says."""
+        return loss.values(y, y_pred)
+
+    def head_losses(self, labels: Labels, heads: Labels, weights: Labels | None) -> dict[str, Tensor]:
+        """The heads' curves: each one's mean loss, unweighted."""
         return {
-            "nodes": ops.mean(node_cross_entropy(labels["nodes"], heads["nodes"])),
-            "edges": ops.mean(edge_cross_entropy(labels["edges"], heads["edges"])),
+            name: mean_of(self.values(loss, labels[name], heads[name]), (weights or {}).get(name))
+            for name, loss in self.losses.items()
         }
 
-    def set_live(self, model: ModelConfig, weights: Mapping[str, float]) -> None:
-        """See `Formulation.set_live`."""
-        self._alpha.set(model.alpha)
-        for head, weight in weights.items():
-            self.loss_weights[head].set(weight)
+    def term_losses(self, labels: Labels, heads: Labels, weights: Labels | None) -> dict[str, Tensor]:
+        """The terms' curves: each one's mean, unweighted."""
+        return {name: mean_of(*term.values(labels, heads, weights or {})) for name, term in self.terms.items()}
 
-    def _numpy_heads(self, features: npt.NDArray[np.float32]) -> dict[str, npt.NDArray[np.floating]]:
-        heads = self.model(features, training=False)
-        return {head: ops.convert_to_numpy(logits) for head, logits in heads.items()}
+    def total(self, labels: Labels, heads: Labels, weights: Labels | None) -> Tensor:
+        """The sum over heads and terms of weight x mean."""
+        parts = [
+            *((self.loss_weights[name], value) for name, value in self.head_losses(labels, heads, weights).items()),
+            *((self.term_weights[name], value) for name, value in self.term_losses(labels, heads, weights).items()),
+        ]
+        return sum(live.variable * value for live, value in parts)
+
+    def set_live(self, config: Config) -> None:
+        """See `Formulation.set_live`."""
+        for key, live in self._live.items():
+            live.set(getattr(config.model, key))
+        for head, weight in config.loss.weights.items():
+            self.loss_weights[head].set(weight)
+        for term, weight in config.loss.terms.items():
+            self.term_weights[term].set(weight)
+
+    def _shapes(self, x: Any) -> list[tuple[int, ...]]:  # noqa: ANN401
+        """Build the model, without a number; the shapes of its outputs in the order of the heads."""
+        inputs = self.inner.inputs if x is None else map_leaves(self._symbol, x)
+        if isinstance(inputs, list) and len(inputs) == 1:
+            inputs = inputs[0]
+        with blamed(f"The model of model() in {self.problem.where}"):
+            outputs = self.model(inputs)
+        return [tuple(outputs[head].shape) for head in self.problem.heads]
+
+    def _symbol(self, array: npt.NDArray[Any]) -> keras.KerasTensor:
+        dtype = self.dtype if array.dtype.kind == "f" else array.dtype.name
+        return keras.KerasTensor((None, *array.shape[1:]), dtype)
+
+    def _numpy_heads(self, x: Any) -> dict[str, npt.NDArray[np.floating]]:  # noqa: ANN401 (a tree of arrays)
+        return {head: ops.convert_to_numpy(logits) for head, logits in self.heads(x).items()}

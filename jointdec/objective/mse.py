@@ -1,28 +1,42 @@
-"""``mse``: the probe "is it the model or the loss?", the squared error of the raw outputs against one-hot labels.
+"""``mse``: the probe "is it the model or the loss?", the squared error of the raw outputs against the labels.
 
     loss_head = mean((y - z)^2)
 
-The mean runs over all entries, for bonds also over those on and below the diagonal.
+Classes are held against 1 for the true one and 0 for the others. The mean runs over all entries.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from keras import ops
-
+from jointdec.config import Config
 from jointdec.objective.formulation import Tensor
-from jointdec.objective.keras_formulation import KerasFormulation
+from jointdec.objective.heads import HeadLoss
+from jointdec.objective.keras_formulation import KerasFormulation, mean_cost
+from jointdec.objective.split import refuse_terms
+from jointdec.problem import Problem
 
 
 class MeanSquaredError(KerasFormulation):
-    """Keras's own ``"mse"`` for each head. The curves ``nodes`` and ``edges`` are squared errors, too."""
+    """Squared errors for each head. The heads' curves are squared errors, too."""
+
+    summary = "Keras's mean squared error for each head: the probe whether the model or the loss is at fault"
+
+    def __init__(self, problem: Problem, config: Config, x: Any = None) -> None:  # noqa: ANN401 (a tree of arrays)
+        refuse_terms(config)
+        super().__init__(problem, config, x)
 
     def compile_model(self, **options: Any) -> None:  # noqa: ANN401 (Keras's own keywords)
         """See `KerasFormulation.compile_model`."""
-        weights = {head: live.variable for head, live in self.loss_weights.items()}
-        self.model.compile(loss={"nodes": "mse", "edges": "mse"}, loss_weights=weights, **options)
+        self.model.compile(
+            loss={name: mean_cost(loss.squared) for name, loss in self.losses.items()},
+            loss_weights={name: live.variable for name, live in self.loss_weights.items()},
+            **options,
+        )
 
-    def head_losses(self, labels: dict[str, Tensor], heads: dict[str, Tensor]) -> dict[str, Tensor]:
-        """See `KerasFormulation.head_losses`."""
-        return {head: ops.mean(ops.square(labels[head] - logits)) for head, logits in heads.items()}
+    def values(self, loss: HeadLoss, y: Tensor, y_pred: Tensor) -> Tensor:
+        """See `KerasFormulation.values`; here the squared errors."""
+        return loss.squared(y, y_pred)
+
+
+FORMULATION = MeanSquaredError

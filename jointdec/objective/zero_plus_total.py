@@ -1,37 +1,47 @@
-"""``zero_plus_total``: one callable returns 0, the other the whole cost; ``compile(loss={...})`` alone, no subclass.
+"""``zero_plus_total``: all callables but the last return 0, the last the whole cost; ``compile(loss={...})`` alone.
 
-A callable sees its own head only. Keras calls them in the order of the dictionary within one trace, so the first can
-leave its labels and logits for the second. (In Keras 2 the second took them from ``model.targets``, now gone.) It
-returns a scalar, which Keras leaves as it is; under tf.distribute its scaling would be missing.
+A callable sees its own head only. Keras calls them in the order of the dictionary within one trace, so the first ones
+can leave their labels and outputs for the last. (In Keras 2 it took them from ``model.targets``, now gone.) It returns
+a scalar, which Keras leaves as it is; under tf.distribute its scaling would be missing.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from keras import ops
 
 from jointdec.objective.formulation import Tensor
-from jointdec.objective.keras_formulation import KerasFormulation
-from jointdec.problems.molecules.cross_entropies import edge_cross_entropy, node_cross_entropy
+from jointdec.objective.keras_formulation import Cost, KerasFormulation
 
 
 class ZeroPlusTotal(KerasFormulation):
-    """Head 1 costs nothing, head 2 everything."""
+    """The last head costs everything, the others nothing."""
+
+    summary = "Keras losses of which all but the last return 0, and the last the whole cost"
 
     def compile_model(self, **options: Any) -> None:  # noqa: ANN401 (Keras's own keywords)
         """See `KerasFormulation.compile_model`."""
-        of_nodes: dict[str, Tensor] = {}
+        seen: dict[str, tuple[Tensor, Tensor, Tensor]] = {}
+        *first, last = self.losses
 
-        def zero(labels: Tensor, logits: Tensor) -> Tensor:
-            of_nodes.update(labels=labels, logits=logits)
-            return ops.zeros((), logits.dtype)
+        def zero(name: str) -> Callable[[Tensor, Tensor, Tensor], Tensor]:
+            def cost(y: Tensor, y_pred: Tensor, weight: Tensor) -> Tensor:
+                seen[name] = y, y_pred, weight
+                return ops.zeros((), y_pred.dtype)
 
-        def total(labels: Tensor, logits: Tensor) -> Tensor:
-            nodes = ops.mean(node_cross_entropy(**of_nodes))
-            edges = ops.mean(edge_cross_entropy(labels, logits))
-            of_nodes.clear()  # a tensor of this trace has no meaning in the next
-            weights = {head: live.variable for head, live in self.loss_weights.items()}
-            return weights["nodes"] * nodes + weights["edges"] * edges
+            return cost
 
-        self.model.compile(loss={"nodes": zero, "edges": total}, **options)
+        def total(y: Tensor, y_pred: Tensor, weight: Tensor) -> Tensor:
+            found = {**seen, last: (y, y_pred, weight)}
+            seen.clear()  # a tensor of this trace has no meaning in the next
+            labels, outputs, weights = ({name: found[name][place] for name in self.losses} for place in range(3))
+            known = {name: each for name, each in weights.items() if each is not None}
+            return self.total(labels, outputs, known or None)
+
+        costs = {name: Cost(zero(name)) for name in first} | {last: Cost(total)}
+        self.model.compile(loss=costs, **options)
+
+
+FORMULATION = ZeroPlusTotal

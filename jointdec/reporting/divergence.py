@@ -9,7 +9,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from jointdec.problems.molecules.catalogue import CAUSES
+from jointdec.divergence.catalogue import CAUSES
 from jointdec.divergence.record import NOT_FOUND, Divergence
 from jointdec.reporting.curves import (
     BLACK,
@@ -53,16 +53,9 @@ def divergence_report(divergence: Divergence, results: Sequence[EpochResult], ru
             "",
             f"```sh\npython -m jointdec.replay {run_id} {divergence.override}\n```",
         ]
-    lines += [
-        "",
-        "## The steps before",
-        "",
-        *_last_steps(results, divergence.step),
-        "",
-        "## The step, tensor by tensor",
-        "",
-    ]
-    lines += _trace_table(divergence)
+    lines += ["", "## The steps before", "", *_last_steps(results, divergence.step)]
+    if divergence.trace:
+        lines += ["", "## The step, tensor by tensor", "", *_trace_table(divergence)]
     rows = ", ".join(str(row) for row in divergence.batch.tolist())
     lines += ["", "## The batch", "", f"Rows of the train split, in their order: {rows}."]
     return "\n".join(lines) + "\n"
@@ -73,7 +66,9 @@ def _what(divergence: Divergence) -> list[str]:
         return [f"The loss `{divergence.tensor}` ran away. Below, its batch from the weights after the epoch."]
     if divergence.tensor == NOT_FOUND:
         return ["Taken again tensor by tensor, the step is finite."]
-    operation = next(entry.operation for entry in divergence.trace if entry.name == divergence.tensor)
+    operation = next((entry.operation for entry in divergence.trace if entry.name == divergence.tensor), None)
+    if operation is None:
+        return [f"Not finite first: **`{divergence.tensor}`**."]
     how = "compiled with XLA (op by op it was finite)" if divergence.compiled else "op by op"
     return [
         f"The first tensor of the step that is not finite is **`{divergence.tensor}`**: {operation}. "

@@ -8,10 +8,11 @@ from pathlib import Path
 
 from jointdec.config import Config
 from jointdec.dataset import Dataset
-from jointdec.problems.molecules.forensics import batch_of_step, investigate, investigate_runaway
 from jointdec.divergence.last_good import LastGood
 from jointdec.divergence.record import Divergence
 from jointdec.divergence.runaway import Runaway
+from jointdec.divergence.step_again import batch_of_step
+from jointdec.problems import find
 from jointdec.reporting.divergence import divergence_figure, divergence_report
 from jointdec.tracking import Tracker
 from jointdec.training.loop import Loop
@@ -40,20 +41,20 @@ def record_divergence(  # noqa: PLR0913, PLR0917 (all that a run knows)
         folder: the run's output folder.
         tracker: its record.
     """
-    place = folder / "divergence"
+    place, problem = folder / "divergence", find(config.problem)
     place.mkdir(exist_ok=True)
     step = diverged_at(results)
     if step is not None:
         assert training.bad_state is not None
         LastGood(step, batch_of_step(config, dataset, step), training.bad_state).save(place / "state.npz")
         tracker.log_artifact(place / "state.npz", "divergence")  # first of all: what comes now only explains it
-        divergence = investigate(config, dataset, training.bad_state, step)
+        divergence = problem.investigate(config, dataset, training.bad_state, step)
         if not training.retaken_alike:
             unlike = "The steps before it, taken again, gave other numbers: this device does not repeat itself."
             divergence = replace(divergence, evidence=f"{divergence.evidence} {unlike}")
     else:
         assert runaway is not None
-        divergence = investigate_runaway(config, dataset, training.state(), runaway)
+        divergence = problem.investigate_runaway(config, dataset, training.state(), runaway)
     divergence_figure(results, divergence.step).savefig(place / "steps.png")
     (place / "report.md").write_text(divergence_report(divergence, results, tracker.run_id), encoding="utf-8")
     for name in ("report.md", "steps.png"):

@@ -25,8 +25,7 @@ from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 from mlflow.utils.mlflow_tags import MLFLOW_GIT_COMMIT
 
-from jointdec.config import did_you_mean
-from jointdec.errors import UserError
+from jointdec.errors import UserError, did_you_mean
 from jointdec.reporting.curve_arrays import AXES, axis_of
 from jointdec.tracking.records import with_added
 from jointdec.tracking.store import connect

@@ -21,11 +21,11 @@ from rich.progress import (
 from rich.table import Table
 
 from jointdec.config import Config, SpecimenConfig
-from jointdec.labels import LABEL_EFFECT
 from jointdec.dataset import Dataset
 from jointdec.divergence.record import Divergence
-from jointdec.reporting.summary import higher_is_better
+from jointdec.problems import find
 from jointdec.problems.molecules.specimens import Finding
+from jointdec.reporting.summary import higher_is_better
 from jointdec.training.result import EpochResult, Values
 
 BARS = (BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
@@ -43,10 +43,12 @@ class Terminal:
         """What will be trained, on what, where."""
         sizes = " + ".join(f"{len(split):,}" for split in (dataset.train, dataset.val, dataset.test))
         training, loss = config.training, config.loss
+        weights = ", ".join(f"{name} {weight:g}" for name, weight in {**loss.weights, **loss.terms}.items())
+        live = "".join(f", {key} {getattr(config.model, key):g}" for key in find(config.problem).live)
         loop = "session" if loss.name == "tf1_graph" else training.name
         facts = {
-            "formulation": f"{loss.name}, weights nodes {loss.weights.nodes:g}, edges {loss.weights.edges:g}",
-            "model": f"{config.model.name}, {parameters:,} parameters, alpha {config.model.alpha:g}",
+            "formulation": f"{loss.name}, weights {weights}",
+            "model": f"{config.model.name}, {parameters:,} parameters{live}",
             "data": f"{dataset.name}: {sizes} (train + val + test) from {dataset.source}",
             "training": f"{loop}, {training.epochs} epochs, batch {training.batch_size}, "
             f"{config.optimizer.name} {config.optimizer.learning_rate:g}, {training.precision}, seed {config.seed}",
@@ -58,8 +60,12 @@ class Terminal:
             self._console.print(f"[yellow]skipped {len(dataset.skipped):,} records that do not fit:[/]")
             for record in dataset.skipped[:EXAMPLES]:
                 self.note(f"line {record.line}, {record.text[:60]!r}: {record.reason}")
-        if dataset.label_warning:
-            self.note(f"warning      {dataset.label_warning} {LABEL_EFFECT}")
+        for warning in dataset.warnings:
+            self.note(f"warning      {warning}")
+        if dataset.missing:
+            self.note(
+                "missing      " + ", ".join(f"{head} {count:,}" for head, count in dataset.missing.items()) + " labels"
+            )
         if config.specimen:
             self.note("specimen     kept because it is wrong, and expected to fail; see below")
 
@@ -99,9 +105,11 @@ class Terminal:
             table.add_row(name, _number(name, last.val[name]), "" if test is None else _number(name, test))
         if last.val:
             self._console.print(table)
-        generated = {name: value for name, value in final.items() if name.startswith("generate/")}
-        if generated:
-            self.note("generated    " + ", ".join(f"{n.partition('/')[2]} {v:.1%}" for n, v in generated.items()))
+        for prefix, word in (("generate/", "generated"), ("judge/", "judged")):
+            found = {n.removeprefix(prefix): v for n, v in final.items() if n.startswith(prefix)}
+            if found:
+                shown = (f"{n} {v:.1%}" if word == "generated" else f"{n} {v:.4g}" for n, v in found.items())
+                self.note(f"{word:12} " + ", ".join(shown))
         self.note(f"speed        {last.ms_per_step:.2f} ms/step in the last epoch")
 
     def explain(self, specimen: SpecimenConfig, finding: Finding | None) -> None:
@@ -172,7 +180,8 @@ class Epochs:
         """Move the bar."""
         shown = [f"loss {result.train['loss']:.4f}"]
         shown += [f"val {result.val['loss']:.4f}"] if "loss" in result.val else []
-        shown += [f"exact {result.val['exact']:.1%}"] if "exact" in result.val else []
+        best = [name for name in result.val if higher_is_better(name)]
+        shown += [f"{best[-1]} {result.val[best[-1]]:.1%}"] if best else []
         text = "  ".join([*shown, f"{result.ms_per_step:.2f} ms/step"])
         self._progress.update(self._task, advance=1, description=text)
 

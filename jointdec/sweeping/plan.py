@@ -9,6 +9,7 @@ from pathlib import Path
 
 from jointdec.config import Config, DataConfig
 from jointdec.errors import UserError
+from jointdec.problems import find
 from jointdec.sweeping.points import Points, take_apart
 from jointdec.sweeping.settings import SweepConfig, parse_settings
 from jointdec.sweeping.space import Space, corners, grid, make_space, refuse_moving_target
@@ -49,7 +50,7 @@ def make_plan(overrides: Sequence[str]) -> Plan:
         UserError: it cannot be done as asked for.
     """
     request = take_apart(overrides)
-    settings = parse_settings(request.settings)
+    settings = parse_settings(request.settings, find(request.problem))
     configure = Points(request.fixed)
     space = make_space(request.searched, configure)
     refuse_moving_target(settings.objective, space)

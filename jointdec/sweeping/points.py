@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import asdict
@@ -16,9 +17,9 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from jointdec.command import one_sentence
-from jointdec.config import GROUPS, Config, conf_folder, did_you_mean, parse
-from jointdec.errors import UserError
-from jointdec.tracking.records import leaves
+from jointdec.config import GROUPS, Config, conf_folder, leaves, parse
+from jointdec.errors import UserError, did_you_mean
+from jointdec.problems.compose import typed_problem, with_problem
 
 Value = None | bool | int | float | str
 Point = Mapping[str, Value]  # key as on the command line -> value
@@ -34,12 +35,14 @@ class Request(NamedTuple):
         settings: the values of the group ``sweep``.
         searched: overrides with a sweep in them, those of the option of ``search`` included.
         fixed: the other overrides of the configuration, as typed.
+        problem: what is trained.
         name: the options of ``experiment`` and ``search``, as a name for the study.
     """
 
     settings: dict[str, Any]
     searched: list[Override]
     fixed: list[str]
+    problem: str
     name: str
 
 
@@ -52,17 +55,18 @@ def take_apart(overrides: Sequence[str]) -> Request:
         UserError: Hydra does not understand it.
     """
     try:
-        parsed = OverridesParser.create().parse_overrides(list(overrides))
+        parsed = OverridesParser.create().parse_overrides(with_problem(overrides))
         searched = [override for override in parsed if override.is_sweep_override()]
         others = [override for override in parsed if not override.is_sweep_override()]
         for override in searched:
             if override.key_or_group.split(".")[0] in (SWEEP_GROUP, SEARCH_GROUP):
                 raise UserError(f"{override.input_line}: a study cannot search its own settings.")
-        composed = _compose([f"+{SWEEP_GROUP}=default", *(str(override.input_line) for override in others)])
+        lines = typed_problem(overrides, [str(override.input_line) for override in others])
+        composed = _compose([f"+{SWEEP_GROUP}=default", *lines])
         file: Any = OmegaConf.to_container(composed.get(SEARCH_GROUP, OmegaConf.create()))
         typed = {override.key_or_group for override in parsed}
-        lines = [f"{key}={text}" for key, text in file.items() if key not in typed]
-        searched = OverridesParser.create().parse_overrides(lines) + searched
+        more = [f"{key}={text}" for key, text in file.items() if key not in typed]
+        searched = OverridesParser.create().parse_overrides(more) + searched
     except (HydraException, OmegaConfBaseException) as error:
         raise UserError(one_sentence(error)) from error
     for override in searched:
@@ -73,7 +77,8 @@ def take_apart(overrides: Sequence[str]) -> Request:
     return Request(
         settings=settings,
         searched=searched,
-        fixed=[str(o.input_line) for o in others if o.key_or_group.split(".")[0] not in (SWEEP_GROUP, SEARCH_GROUP)],
+        fixed=[line for line in lines if re.split(r"[.=]", line.lstrip("+"))[0] not in (SWEEP_GROUP, SEARCH_GROUP)],
+        problem=str(composed.problem),
         name="-".join([chosen.get("experiment", composed.loss.name), chosen.get(SEARCH_GROUP, SEARCH_GROUP)]),
     )
 
@@ -110,7 +115,7 @@ class Points:
 
 def is_group(key: str) -> bool:
     """Whether the key chooses an option of a group."""
-    return key.lstrip("+") in (*GROUPS, "data", "experiment")
+    return key.lstrip("+") in (*GROUPS, "data", "model", "experiment")
 
 
 def override_of(key: str, value: Value) -> str:
@@ -133,8 +138,9 @@ def value_of(config: Config, key: str) -> Any:  # noqa: ANN401 (any value of a c
 
 
 def _compose(overrides: Sequence[str]) -> DictConfig:
+    rewritten = with_problem(overrides)
     with initialize_config_dir(str(conf_folder()), version_base="1.3"):
-        return compose("config", overrides=list(overrides))
+        return compose("config", overrides=rewritten)
 
 
 def _plain(key: str, value: Value) -> Any:  # noqa: ANN401 (any value of a configuration)

@@ -6,10 +6,11 @@ from collections import OrderedDict
 from typing import NamedTuple
 
 from jointdec.config import Config
-from jointdec.dataset import Dataset
-from jointdec.problems.molecules.load import load
+from jointdec.dataset import Dataset, silent
 from jointdec.objective.formulation import Formulation, make_formulation
+from jointdec.problems import find
 from jointdec.training import make_training
+from jointdec.training.fitting_labels import fit_labels
 from jointdec.training.loop import Loop
 
 KEPT = 8  # programs; each takes some 100 MB
@@ -51,11 +52,13 @@ class Programs:
 
     def _make(self, config: Config) -> Program:
         self.compiled += 1
-        dataset, formulation = self._data(config), make_formulation(config)
+        dataset = self._data(config)
+        formulation = make_formulation(config, dataset.train.x)
+        dataset = fit_labels(dataset, formulation)
         return Program(dataset, formulation, make_training(config, formulation, dataset))
 
     def _data(self, config: Config) -> Dataset:
         key = repr(config.data)
         if key not in self._datasets:
-            self._datasets[key] = load(config.data)
+            self._datasets[key] = find(config.problem).load(config.data, silent)
         return self._datasets[key]

@@ -5,18 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from jointdec.config import Limits, did_you_mean, typed
-from jointdec.errors import UserError
+from jointdec.config import Limits, typed
+from jointdec.errors import UserError, did_you_mean
+from jointdec.problem import Problem
 from jointdec.reporting.summary import higher_is_better
 
-EPOCH_METRICS = (
-    *(f"train/{name}" for name in ("loss", "nodes", "edges")),
-    *(f"val/{name}" for name in ("loss", "nodes", "edges", "node_accuracy", "edge_accuracy", "exact")),
-    "time/ms_per_step",
-)
-FINAL_METRICS = tuple(
-    f"generate/{name}" for name in ("validity", "uniqueness", "novelty", "connected", "connected_validity")
-)
 WEIGHTED = ("train/loss", "val/loss")
 SCALARS_ALLOWED = ("objective", "direction", "penalty")  # of the keys that hold lists
 
@@ -41,15 +34,27 @@ class SweepConfig:
         return ", ".join(f"{to} {name}" for to, name in zip(self.direction, self.objective, strict=True))
 
 
-def parse_settings(values: dict[str, Any]) -> SweepConfig:
-    """The checked settings.
+def epoch_metrics(problem: Problem) -> tuple[str, ...]:
+    """The metrics that each epoch has."""
+    losses = ("loss", *problem.heads, *problem.terms)
+    return (
+        *(f"train/{name}" for name in losses),
+        *(f"val/{name}" for name in (*losses, *problem.metric_names)),
+        "time/ms_per_step",
+    )
+
+
+def parse_settings(values: dict[str, Any], problem: Problem) -> SweepConfig:
+    """The checked settings; without an objective the problem's last metric, or its validation loss.
 
     Raises:
         UserError: an unknown key, a wrong value, an objective that nothing records, a pruner that cannot prune.
     """
+    if values.get("objective") is None:
+        values = values | {"objective": default_objective(problem)}
     lists = {key: [values[key]] for key in SCALARS_ALLOWED if key in values and not isinstance(values[key], list)}
     settings: SweepConfig = typed("sweep", SweepConfig, values | lists)
-    _check_objectives(settings.objective)
+    _check_objectives(settings.objective, problem)
     for key in ("direction", "penalty"):
         given = getattr(settings, key)
         if given and len(given) != len(settings.objective):
@@ -60,7 +65,7 @@ def parse_settings(values: dict[str, Any]) -> SweepConfig:
     settings.direction = settings.direction or [
         "maximize" if higher_is_better(name) else "minimize" for name in settings.objective
     ]
-    prunable = len(settings.objective) == 1 and settings.objective[0] in EPOCH_METRICS
+    prunable = len(settings.objective) == 1 and settings.objective[0] in epoch_metrics(problem)
     if settings.pruner == "auto":
         settings.pruner = "hyperband" if prunable and settings.sampler != "grid" else "none"
     if settings.pruner != "none" and not prunable:
@@ -71,8 +76,13 @@ def parse_settings(values: dict[str, Any]) -> SweepConfig:
     return settings
 
 
-def _check_objectives(objectives: list[str]) -> None:
-    known = [*EPOCH_METRICS, *FINAL_METRICS]
+def default_objective(problem: Problem) -> str:
+    """The metric that is reported last, as whether all heads are right; without one the validation loss."""
+    return f"val/{problem.metric_names[-1] if problem.metric_names else 'loss'}"
+
+
+def _check_objectives(objectives: list[str], problem: Problem) -> None:
+    known = [*epoch_metrics(problem), *problem.final_metrics]
     if not objectives:
         raise UserError(f"sweep.objective is empty: name one or more of {', '.join(known)}.")
     for name in objectives:
@@ -81,7 +91,7 @@ def _check_objectives(objectives: list[str]) -> None:
                 f"sweep.objective is {name!r}, but what was chosen by the test split is not tested by it any more: use "
                 f"{name.replace('test/', 'val/')}."
             )
-        if name not in known:
+        if name not in known and not (problem.judge and name.startswith("judge/")):
             raise UserError(
                 f"sweep.objective is {name!r}, which no trial records{did_you_mean(name, known)}; allowed are "
                 f"{', '.join(known)}."

@@ -1,4 +1,4 @@
-"""The search space: Hydra's sweep syntax, ``loss.weights.edges=tag(log,interval(0.1,10))``, as Optuna's distributions.
+"""The search space: Hydra's sweep syntax, ``loss.weights.price=tag(log,interval(0.1,10))``, as Optuna's distributions.
 
 A number is whole or not as its key is in the configuration, however the bounds are written.
 """
@@ -139,10 +139,10 @@ def refuse_moving_target(objectives: Sequence[str], space: Space) -> None:
         UserError: that was asked for.
     """
     weighted = [name for name in objectives if name in WEIGHTED]
-    if weighted and any(dimension.key.startswith("loss.weights") for dimension in space):
+    if weighted and any(dimension.key.startswith(("loss.weights", "loss.terms")) for dimension in space):
         raise UserError(
             f"sweep.objective is {weighted[0]}, the weighted sum whose weights the search moves: it would find the "
-            "smallest weights. Use val/exact, val/node_accuracy, val/edge_accuracy, val/nodes or val/edges."
+            "smallest weights. Use a metric, or the loss of one head, as val/HEAD."
         )
 
 

@@ -5,24 +5,26 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from optuna.trial import Trial, TrialState
 
 from jointdec.config import Config
 from jointdec.interrupt import StopRequest
+from jointdec.problems import find
 from jointdec.reporting.findings import Findings
 from jointdec.reporting.record_divergence import record_divergence
 from jointdec.reporting.record_outcome import record_arrays, record_outcome
 from jointdec.reporting.summary import last_metrics
 from jointdec.reporting.terminal import Terminal
-from jointdec.run import Trained, generate, run_epochs
 from jointdec.sweeping.best import overrides_of
 from jointdec.sweeping.plan import Plan
 from jointdec.sweeping.programs import Program, Programs
-from jointdec.sweeping.settings import EPOCH_METRICS, SweepConfig
+from jointdec.sweeping.settings import SweepConfig, epoch_metrics
 from jointdec.sweeping.study import EPOCHS, RUN_ID
 from jointdec.tracking import TrialOf, open_tracker
+from jointdec.training.epochs import Trained, run_epochs
 
 if TYPE_CHECKING:
     from jointdec.divergence.record import Divergence
@@ -75,9 +77,9 @@ class Trials:
             tracker.log_devices(accelerators)
             tracker.log_dataset(program.dataset)
             tracker.set_tags({"jointdec.jit": str(program.training.jit).lower()})
-            watch = _Watch(trial, self._plan.settings)
+            watch = _Watch(trial, self._plan.settings, epoch_metrics(find(config.problem)))
             trained = run_epochs(config, program.training, tracker, self._terminal, self._stop, watch)
-            final = self._generate(config, program) if trained.outcome == "finished" else {}
+            final = self._finish(config, program, folder) if trained.outcome == "finished" else {}
             tracker.log_metrics(final)
             divergence = None
             training, results, outcome, runaway, _ = trained
@@ -92,19 +94,20 @@ class Trials:
             return None
         return tell(self._plan.settings, trained, final, divergence)
 
-    def _generate(self, config: Config, program: Program) -> Mapping[str, float]:
-        if set(self._plan.settings.objective) <= set(EPOCH_METRICS):
+    def _finish(self, config: Config, program: Program, folder: Path) -> Mapping[str, float]:
+        """What the problem judges a trained model by, where the objective asks for it."""
+        problem = find(config.problem)
+        if set(self._plan.settings.objective) <= set(epoch_metrics(problem)):
             return {}
-        metrics = generate(program.formulation, program.dataset, config.seed).metrics
-        return {f"generate/{name}": value for name, value in metrics.items()}
+        return problem.finish(program.formulation, program.dataset, config.seed, folder)
 
 
 class _Watch:
     """Reports each epoch's objective to the pruner, and asks it."""
 
-    def __init__(self, trial: Trial, settings: SweepConfig) -> None:
+    def __init__(self, trial: Trial, settings: SweepConfig, known: Sequence[str]) -> None:
         self._trial, self._objective = trial, settings.objective[0]
-        self._asks = len(settings.objective) == 1 and self._objective in EPOCH_METRICS
+        self._asks = len(settings.objective) == 1 and self._objective in known
 
     def __call__(self, result: EpochResult) -> bool:
         """Whether the trial is hopeless. A value that is not finite never gets into the study."""

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import mlflow
 from mlflow import MlflowClient
@@ -25,6 +25,7 @@ from mlflow.entities import Dataset as InputDataset
 from mlflow.entities import DatasetInput, InputTag, Metric, Param, RunTag
 from mlflow.utils.mlflow_tags import MLFLOW_DATASET_CONTEXT, MLFLOW_GIT_COMMIT, MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NOTE
 
+from jointdec.dataset import leaves
 from jointdec.tracking.curves import epoch_metrics, mlflow_name, plain_metrics, without_infinities
 from jointdec.tracking.environment import git_state
 from jointdec.tracking.identity import process_tags
@@ -124,12 +125,13 @@ class MlflowTracker(Tracker):
     def log_dataset(self, dataset: Dataset) -> None:
         """See `Tracker.log_dataset`."""
         self._client.log_inputs(self.run_id, [dataset_input(dataset)])
-        labels = "not_a_distribution" if dataset.label_warning else "distributions"
+        missing = {f"jointdec.missing.{head}": count for head, count in dataset.missing.items()}
         self.set_tags(
             {
                 "jointdec.data_digest": dataset.digest,
                 "jointdec.data_skipped": len(dataset.skipped),
-                "jointdec.labels": labels,
+                "jointdec.labels": "not_a_distribution" if dataset.warnings else "distributions",
+                **missing,
             }
         )
         if dataset.skipped:
@@ -241,13 +243,18 @@ def thinning(steps: int) -> int:
 def dataset_input(dataset: Dataset) -> DatasetInput:
     """The training split as MLflow's record of a run's input."""
     described = from_numpy(
-        dataset.train.features,
+        _features(dataset.train.x),
         source=CodeDatasetSource({"mlflow.source.name": dataset.source}),
-        targets={"nodes": dataset.train.nodes, "edges": dataset.train.edges},
+        targets=dict(dataset.train.y),
         name=dataset.name,
         digest=dataset.digest,
     )
     return as_input(InputDataset(**described.to_dict()))
+
+
+def _features(x: Any) -> Any:  # noqa: ANN401 (a tree of arrays; MLflow knows an array or a dict of them)
+    found = list(leaves(x))
+    return found[0] if len(found) == 1 else {f"x{number}": array for number, array in enumerate(found)}
 
 
 def as_input(described: InputDataset) -> DatasetInput:

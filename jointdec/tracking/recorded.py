@@ -21,10 +21,12 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from jointdec.command import one_sentence
-from jointdec.config import GROUPS, Config, conf_folder, did_you_mean, parse
-from jointdec.errors import UserError
+from jointdec.config import GROUPS, Config, conf_folder, leaves, parse
+from jointdec.errors import UserError, did_you_mean
+from jointdec.problems import ships
+from jointdec.problems.compose import PREFIX, spec_of
 from jointdec.tracking.environment import device, packages
-from jointdec.tracking.records import ADDED, leaves
+from jointdec.tracking.records import FIRST_PROBLEM, added
 from jointdec.tracking.store import connect
 from jointdec.tracking.uri import hide_credentials
 
@@ -115,17 +117,21 @@ def recorded_config(text: str, overrides: Sequence[str]) -> Config:
         problem = " ".join(str(error).split())
         raise UserError(f"The recorded configuration cannot be read ({problem}).") from error
     try:
-        parsed = OverridesParser.create().parse_overrides(list(overrides))
+        parsed = OverridesParser.create().parse_overrides([text for text in overrides if not text.startswith(PREFIX)])
     except HydraException as error:
         raise UserError(one_sentence(error)) from error
     if not isinstance(recorded, DictConfig):
         raise UserError("The recorded configuration is no mapping of keys to values.")
     values: dict[str, Any] = OmegaConf.to_container(recorded, resolve=False)  # type: ignore[assignment]  # str keys
     _refuse_interpolations("", values)
+    _take_problem(values, overrides)
     if isinstance(values.get("data"), dict) and "cache" in values["data"]:  # a record does not say where to write
         values["data"]["cache"] = _option("data", "qm9")["cache"]
-    for added, value in ADDED.items():
-        group, _, name = added.partition(".")
+    problem = str(values.setdefault("problem", FIRST_PROBLEM))
+    if isinstance(values.get("loss"), dict):
+        values["loss"].setdefault("terms", {})
+    for key, value in added(problem).items():
+        group, _, name = key.partition(".")
         if isinstance(values.get(group), dict):
             values[group].setdefault(name, value)
     for override in parsed:
@@ -142,6 +148,22 @@ def recorded_config(text: str, overrides: Sequence[str]) -> Config:
         raise UserError(one_sentence(error)) from error
 
 
+def _take_problem(values: dict[str, Any], overrides: Sequence[str]) -> None:
+    """A record runs nobody's code by itself: a problem of the user's has to be named again.
+
+    Raises:
+        UserError: it was not, or it is another problem.
+    """
+    recorded = str(values.get("problem", FIRST_PROBLEM))
+    named = [spec_of(text) for text in overrides if text.startswith(PREFIX)]
+    if named and ships(recorded) and named[-1] != recorded:
+        raise UserError(f"The run is of problem={recorded}, and cannot be taken again with problem={named[-1]}.")
+    if not ships(recorded):
+        if not named:
+            raise UserError(f"The run is of problem={recorded}, your own code: name it again, with problem={recorded}")
+        values["problem"] = named[-1]
+
+
 def _switched(group: str, option: str, recorded: Any) -> dict[str, Any]:  # noqa: ANN401 (any YAML)
     options = sorted(file.stem for file in (conf_folder() / group).glob("*.yaml"))
     if option not in options:
@@ -149,7 +171,8 @@ def _switched(group: str, option: str, recorded: Any) -> dict[str, Any]:  # noqa
         raise UserError(f"There is no option {group}={option}{did_you_mean(option, options)}; the options are {known}.")
     new = _option(group, option)
     kept = recorded if isinstance(recorded, dict) else {}
-    return new | {key: value for key, value in kept.items() if key in new and key not in KEPT_BY_OPTION}
+    heads = ("weights", "terms")  # are the problem's, whatever the option
+    return new | {key: value for key, value in kept.items() if key in (*new, *heads) and key not in KEPT_BY_OPTION}
 
 
 def _option(group: str, option: str) -> dict[str, Any]:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING, asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from omegaconf import OmegaConf
 
-from jointdec.config import GROUPS, Config
+from jointdec.config import GROUPS, Config, leaves
+from jointdec.problems import find, ships
 from jointdec.tracking.environment import GitState, device, packages
 from jointdec.tracking.uri import hide_credentials
 
@@ -19,12 +20,7 @@ if TYPE_CHECKING:
     from jointdec.tracking.tracker import TrialOf
     from jointdec.training.result import EpochResult
 
-ADDED = {  # keys that came later: what records that lack them stand for
-    f"{group}.{field.name}": field.default
-    for group, schema in GROUPS.items()
-    for field in fields(schema)
-    if field.default is not MISSING and field.default is not None
-}
+FIRST_PROBLEM = "molecules"  # of records from before there were others
 
 
 @dataclass(frozen=True)
@@ -57,10 +53,16 @@ def run_of_config(config: Config, folder: Path, overrides: Sequence[str], trial:
         overrides: recorded as config/overrides.yaml.
         trial: of a sweep, which trial this is: the run is named after its point.
     """
+    problem = find(config.problem)
     return NewRun(
         experiment=config.tracking.experiment,
         name=_trial_name(trial) if trial else _run_name(config),
-        tags={"jointdec.formulation": config.loss.name, "jointdec.folder": str(folder.absolute())},
+        tags={
+            "jointdec.problem": problem.name,
+            "jointdec.problem_digest": problem.digest,
+            "jointdec.formulation": config.loss.name,
+            "jointdec.folder": str(folder.absolute()),
+        },
         params=flat(config),
         files=config_files(config, overrides),
         total_steps=lambda first: config.training.epochs * len(first.steps["loss"]),
@@ -87,12 +89,26 @@ def flat(config: Config) -> dict[str, str]:
 
 
 def with_added(values: Mapping[str, Any]) -> dict[str, Any]:
-    """A recorded configuration, dotted keys, with the keys of `ADDED` where it has their group.
+    """A recorded configuration, dotted keys, with those that came later, where it has their group.
 
     The parameters of a user's own model, which are no configuration, stay as they are.
     """
-    groups = {key.partition(".")[0] for key in values} if "loss.name" in values else ()
-    return {**{key: value for key, value in ADDED.items() if key.partition(".")[0] in groups}, **values}
+    if "loss.name" not in values:
+        return dict(values)
+    problem = str(values.get("problem", FIRST_PROBLEM))
+    groups = {key.partition(".")[0] for key in values}
+    return {"problem": problem, **{k: v for k, v in added(problem).items() if k.partition(".")[0] in groups}, **values}
+
+
+def added(problem: str) -> dict[str, Any]:
+    """Keys that came later, and what records that lack them stand for."""
+    schemas = {**GROUPS, "model": next(iter(find(problem).schemas("model").values()))} if ships(problem) else GROUPS
+    return {
+        f"{group}.{field.name}": field.default
+        for group, schema in schemas.items()
+        for field in fields(schema)
+        if field.default is not MISSING and field.default is not None
+    }
 
 
 def config_files(config: Config, overrides: Sequence[str]) -> dict[str, str]:
@@ -121,15 +137,6 @@ def _public(config: Config) -> dict[str, Any]:
     if config.tracking.uri:
         values["tracking"]["uri"] = hide_credentials(config.tracking.uri)
     return values
-
-
-def leaves(prefix: str, values: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    """Dotted keys, each behind the prefix, and values."""
-    for name, value in values.items():
-        if isinstance(value, Mapping):
-            yield from leaves(f"{prefix}{name}.", value)
-        else:
-            yield f"{prefix}{name}", value
 
 
 def spelling(value: Any) -> str:  # noqa: ANN401 (any scalar or list of the configuration)

@@ -10,8 +10,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, NamedTuple, Self
 
-from jointdec.config import Config, did_you_mean
-from jointdec.errors import UserError
+from jointdec.config import Config
+from jointdec.errors import UserError, did_you_mean
 from jointdec.training.result import EpochResult
 
 if TYPE_CHECKING:

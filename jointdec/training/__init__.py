@@ -14,12 +14,9 @@ if TYPE_CHECKING:
 
 def make_training(config: Config, formulation: Formulation, dataset: Dataset) -> Loop:
     """The loop that the configuration names, with the framework that it needs."""
-    if config.loss.name == "tf1_graph":
-        from jointdec.problems.molecules.tf1_graph import Tf1Graph
-        from jointdec.problems.molecules.session import SessionTraining
-
-        assert isinstance(formulation, Tf1Graph)
-        return SessionTraining(config, formulation, dataset)
+    own = formulation.problem.training(config, formulation, dataset)
+    if own is not None:
+        return own
     if config.training.name == "compiled":
         from jointdec.training.problem_loop import CompiledTraining
 
@@ -27,5 +24,5 @@ def make_training(config: Config, formulation: Formulation, dataset: Dataset) ->
     from jointdec.objective.keras_formulation import KerasFormulation
     from jointdec.training.fit import FitTraining
 
-    assert isinstance(formulation, KerasFormulation)  # jointdec.config refuses the rest
+    assert isinstance(formulation, KerasFormulation)  # Problem.check refuses the rest
     return FitTraining(config, formulation, dataset)

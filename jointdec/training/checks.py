@@ -9,7 +9,6 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
-from jointdec.config import did_you_mean
 from jointdec.errors import (
     BadArgument,
     LabelOutsideClasses,
@@ -18,6 +17,7 @@ from jointdec.errors import (
     NotFiniteInput,
     OptimizerInUse,
     UnknownOutput,
+    did_you_mean,
 )
 from jointdec.training.arrays import Array, Place, first_place, in_slices
 from jointdec.training.outputs import Output, Outputs, Target, Tree, along, loss_function, loss_option, own_function

@@ -1,103 +1,152 @@
-"""Losses and reconstruction shares of a whole split in one compiled program.
-
-The shares are those of `jointdec.problems.molecules.reconstruction`, against which this module is tested.
-"""
+"""Losses and metrics of a whole split: in one compiled program, or chunk by chunk where TensorFlow does not train."""
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-import tensorflow as tf
+import numpy as np
 
-from jointdec.dataset import EDGE_CLASSES, NODE_CLASSES, NODES, Split
+from jointdec.dataset import Split, leaves, map_leaves
 from jointdec.objective.formulation import CHUNK, Formulation
+from jointdec.objective.measures import Measures
 
-Tensor = Any  # TensorFlow has no types
-RANKS = {"nodes": 3, "edges": 4}  # of labels as distributions
-CLASSES = {"nodes": NODE_CLASSES, "edges": EDGE_CLASSES}
+if TYPE_CHECKING:
+    import tensorflow as tf
 
-
-class Arrays(NamedTuple):
-    """A split on the device: features (n, 135), labels as class indices or dense, as in `Split`."""
-
-    features: Tensor
-    nodes: Tensor
-    edges: Tensor
-
-    def rows(self, indices: Tensor) -> Arrays:
-        """These rows alone."""
-        return Arrays(*(tf.gather(array, indices) for array in self))
-
-    def labels(self, heads: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Labels as distributions over the classes, of the logits' shapes and dtypes."""
-        return {
-            "nodes": dense(self.nodes, "nodes", heads["nodes"].dtype),
-            "edges": dense(self.edges, "edges", heads["edges"].dtype),
-        }
+Tensor = Any  # of whichever framework trains
 
 
-def on_device(split: Split, dtype: tf.DType) -> Arrays:
-    """Copy a split to the device; features become ``dtype``."""
-    return Arrays(tf.constant(split.features, dtype), tf.constant(split.nodes), tf.constant(split.edges))
+class Examples(NamedTuple):
+    """A split on the device: a tree of (n, ...), and by head labels and weights as they lie in `Split`."""
+
+    x: Any
+    y: Mapping[str, Tensor]
+    weights: Mapping[str, Tensor]
+
+
+def on_device(split: Split, dtype: tf.DType) -> Examples:
+    """Copy a split to the device; floats of x become ``dtype``."""
+    import tensorflow as tf
+
+    def moved(array: Any) -> Tensor:  # noqa: ANN401 (an array)
+        return tf.constant(array, dtype if array.dtype.kind == "f" else None)
+
+    fixed = {head: tf.constant(array) for head, array in split.y.items()}
+    return Examples(map_leaves(moved, split.x), fixed, {h: tf.constant(w) for h, w in split.weights.items()})
 
 
 class Evaluation:
     """Evaluates a formulation; splits of equal size share one compilation."""
 
     def __init__(self, formulation: Formulation, jit: bool) -> None:
-        self._formulation = formulation
+        import tensorflow as tf
+
+        self._tf, self._formulation = tf, formulation
+        self._measures = Measures(formulation.problem)
         self._program = tf.function(self._sums, jit_compile=jit, autograph=False)
+        self._update = tf.function(self._feed, autograph=False, reduce_retracing=True)
 
-    def __call__(self, data: Arrays) -> dict[str, float]:
-        """Means over the split: loss, nodes, edges, node_accuracy, edge_accuracy, exact."""
-        size = len(data.features)
-        sums = {name: value.numpy() for name, value in self._program(*data).items()}
-        return {name: float(value) / size for name, value in sums.items()}
+    def __call__(self, data: Examples) -> dict[str, float]:
+        """Means over the split: loss, heads, terms, metrics."""
+        sums = {name: (float(a), float(b)) for name, (a, b) in self._program(*data).items()}
+        found = means(self._formulation, sums, bool(data.weights))
+        return found | keras_metrics(
+            self._measures, len(next(leaves(data.x))), lambda rows: self._update(*_rows(data, rows))
+        )
 
-    def _sums(self, *arrays: Tensor) -> dict[str, Tensor]:
-        data = Arrays(*arrays)
-        size = data.features.shape[0]
+    def _sums(self, x: Any, y: Any, weights: Any) -> dict[str, tuple[Tensor, Tensor]]:  # noqa: ANN401 (trees of tensors)
+        tf, data = self._tf, Examples(x, y, weights)
+        size = next(leaves(x)).shape[0]
         chunk = min(size, CHUNK)
-        names = ("loss", "nodes", "edges", "node_accuracy", "edge_accuracy", "exact")
+        names = (*self._formulation.curves, *self._measures.names)
 
         def add(first: Tensor, count: int, sums: Tensor) -> Tensor:
-            rows = self._means(data.rows(first + tf.range(count)))
-            return sums + count * tf.stack([tf.cast(rows[name], tf.float64) for name in names])
+            indices = first + tf.range(count)
+            found = self._of_chunk(*tf.nest.map_structure(lambda array: tf.gather(array, indices), tuple(data)))
+            return sums + tf.stack([[tf.cast(part, tf.float64) for part in found[name]] for name in names])
 
         _, sums = tf.while_loop(
             lambda i, _: i < size // chunk,
             lambda i, sums: (i + 1, add(i * chunk, chunk, sums)),
-            (tf.constant(0), tf.zeros(len(names), tf.float64)),
+            (tf.constant(0), tf.zeros((len(names), 2), tf.float64)),
         )
         if size % chunk:
             sums = add(tf.constant(size - size % chunk), size % chunk, sums)
-        return dict(zip(names, tf.unstack(sums), strict=True))
+        return {name: (sums[place, 0], sums[place, 1]) for place, name in enumerate(names)}
 
-    def _means(self, data: Arrays) -> dict[str, Tensor]:
-        heads = self._formulation.heads(data.features)
-        above = tf.constant([[j > i for j in range(NODES)] for i in range(NODES)])
-        nodes_right = _right(data.nodes, heads["nodes"])
-        edges_right = _right(data.edges, heads["edges"])
-        exact = tf.reduce_all(nodes_right, 1) & tf.reduce_all(edges_right | ~above, (1, 2))
-        return self._formulation.loss(data.labels(heads), heads) | {
-            "node_accuracy": _share(nodes_right),
-            "edge_accuracy": _share(tf.boolean_mask(edges_right, above, axis=1)),
-            "exact": _share(exact),
-        }
+    def _of_chunk(self, x: Any, y: Any, weights: Any) -> dict[str, tuple[Tensor, Tensor]]:  # noqa: ANN401
+        return chunk_sums(self._formulation, self._measures, x, y, weights)
+
+    def _feed(self, x: Any, y: Any, weights: Any) -> None:  # noqa: ANN401
+        heads = self._formulation.heads(x)
+        self._measures.update(self._formulation.labels(y, _dtype(heads)), heads, weights)
 
 
-def _right(true: Tensor, logits: Tensor) -> Tensor:
-    """Where the largest logit is the label's class; never where a logit is NaN."""
-    classes = tf.argmax(true, -1) if true.shape.rank == logits.shape.rank else tf.cast(true, tf.int64)
-    return (tf.argmax(logits, -1) == classes) & ~tf.reduce_any(tf.math.is_nan(logits), -1)
+def evaluate_batchwise(formulation: Formulation, split: Split) -> dict[str, float]:
+    """Means over a split, as `Evaluation` gives them, on any of Keras's backends and in TensorFlow 1's graph."""
+    measures, sums = Measures(formulation.problem), dict[str, tuple[float, float]]()
+    for first in range(0, len(split), CHUNK):
+        part = split.rows(slice(first, first + CHUNK))
+        for name, (a, b) in chunk_sums(formulation, measures, part.x, part.y, part.weights).items():
+            one, other = sums.get(name, (0.0, 0.0))
+            sums[name] = one + _number(a), other + _number(b)
+
+    def feed(rows: slice) -> None:
+        part = split.rows(rows)
+        heads = formulation.heads(part.x)
+        measures.update(formulation.labels(part.y, _dtype(heads)), heads, part.weights)
+
+    return means(formulation, sums, bool(split.weights)) | keras_metrics(measures, len(split), feed)
 
 
-def _share(right: Tensor) -> Tensor:
-    return tf.reduce_mean(tf.cast(right, tf.float64))
+def chunk_sums(
+    formulation: Formulation,
+    measures: Measures,
+    x: Any,  # noqa: ANN401 (a tree of tensors)
+    y: Mapping[str, Tensor],
+    weights: Mapping[str, Tensor],
+) -> dict[str, tuple[Tensor, Tensor]]:
+    """Numerators and denominators of losses and metrics over some examples."""
+    heads = formulation.heads(x)
+    labels = formulation.labels(y, _dtype(heads))
+    return {**formulation.sums(labels, heads, weights), **measures.sums(labels, heads, weights)}
 
 
-def dense(labels: Tensor, head: str, dtype: tf.DType) -> Tensor:
-    """A head's labels, class indices or distributions, as distributions over the classes."""
-    if labels.shape.rank == RANKS[head]:
-        return tf.cast(labels, dtype)
-    return tf.one_hot(tf.cast(labels, tf.int32), CLASSES[head], dtype=dtype)
+def means(formulation: Formulation, sums: Mapping[str, tuple[float, float]], weighted: bool) -> dict[str, float]:
+    """The means of sums over a split; 0 where nothing is there. The total of weighted heads is that of their means."""
+    found = {name: total / count if count else 0.0 for name, (total, count) in sums.items()}
+    if weighted:
+        found["loss"] = formulation.total_of(found)
+    return found
+
+
+def keras_metrics(measures: Measures, size: int, feed: Callable[[slice], None]) -> dict[str, float]:
+    """Keras's own metrics over a split of this size, which ``feed`` shows them part by part."""
+    if not measures.stateful:
+        return {}
+    for _, metric in measures.stateful.values():
+        metric.reset_state()
+    for first in range(0, size, CHUNK):
+        feed(slice(first, first + CHUNK))
+    results = {name: np.asarray(_array(metric.result())) for name, (_, metric) in measures.stateful.items()}
+    return {name: float(value.mean()) for name, value in results.items()}
+
+
+def _rows(data: Examples, rows: slice) -> Examples:
+    return Examples(*(map_leaves(lambda array: array[rows], each) for each in data))
+
+
+def _dtype(heads: Mapping[str, Tensor]) -> str:
+    dtype = next(iter(heads.values())).dtype
+    return getattr(dtype, "name", str(dtype)).replace("torch.", "")
+
+
+def _array(value: Any) -> Any:  # noqa: ANN401 (a backend's tensor)
+    from keras import ops
+
+    return ops.convert_to_numpy(value)
+
+
+def _number(value: Any) -> float:  # noqa: ANN401
+    return float(_array(value))

@@ -7,6 +7,7 @@ same results; slower, because Python starts every step. Keras trains on the last
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -14,14 +15,14 @@ import numpy as np
 from keras import ops
 
 from jointdec.config import Config
-from jointdec.dataset import Dataset, Split
+from jointdec.dataset import Dataset, Split, map_leaves
 from jointdec.objective.keras_formulation import KerasFormulation
-from jointdec.training.batchwise import dense_labels, evaluate_batchwise
-from jointdec.training.problem_loop import policy_of
+from jointdec.training.evaluation import evaluate_batchwise
 from jointdec.training.feed import CHUNK
 from jointdec.training.loop import Loop, Steps
 from jointdec.training.optimizers import keras_optimizer
 from jointdec.training.order import batch_order
+from jointdec.training.policy import layers_of, policy_of
 from jointdec.training.state import State, by_path
 
 NORMS = "squared_norms"  # the variable that carries them out of the compiled step
@@ -30,23 +31,24 @@ NORMS = "squared_norms"  # the variable that carries them out of the compiled st
 class FitTraining(Loop):
     """Trains a Keras formulation. The first chunk compiles."""
 
-    columns = ("loss", "nodes", "edges")
     capacity = CHUNK
 
     def __init__(self, config: Config, formulation: KerasFormulation, dataset: Dataset) -> None:
         super().__init__(len(dataset.train), config.training.batch_size, policy_of(config), dataset.val)
         self._config, self._formulation, self._train = config, formulation, dataset.train
-        self.layers = tuple(dict.fromkeys(name.rpartition("/")[0] for name in formulation.variables))
-        self._labels = dense_labels(dataset.train)
+        self.columns, self.layers = formulation.curves, layers_of(formulation)
+        labels = formulation.labels(dataset.train.y, formulation.dtype)
+        self._labels = {head: ops.convert_to_numpy(array) for head, array in labels.items()}
         optimizer = keras_optimizer(config.optimizer, config.training.precision, RecordedAdam, RecordedSgd)
         # Torch is left eager: there "jit" is a C++ compiler at run time, which Keras does not ask for by itself either
         jit = False if keras.backend.backend() == "torch" else config.training.jit
         formulation.compile_model(optimizer=optimizer, jit_compile=jit, auto_scale_loss=False)
         trained = formulation.model.trainable_variables
         optimizer.build(trained)
-        places = [[id(each) for each in trained].index(id(each)) for each in formulation.variables.values()]
+        paths = {id(each): path for path, each in formulation.variables.items()}
+        layers = [self.layers.index(paths[id(each)].rpartition("/")[0] or paths[id(each)]) for each in trained]
         self._optimizer = optimizer
-        self._curves = _Curves(optimizer, places, stops=self.stops)
+        self._curves = _Curves(optimizer, self.columns, layers, stops=self.stops)
 
     def run_steps(self, epoch: int, first: int, stop: int, norms: int) -> Steps:
         """See `Loop.run_steps`. Norms are taken in every step."""
@@ -56,8 +58,9 @@ class FitTraining(Loop):
             return self.every_step(epoch, first, np.empty(0), norms)
         start = time.perf_counter()
         self._formulation.model.fit(
-            self._train.features[batches],
+            map_leaves(lambda array: array[batches], self._train.x),
             {head: labels[batches] for head, labels in self._labels.items()},
+            sample_weight=self._weights(batches),
             batch_size=self._batch_size,
             initial_epoch=epoch,
             epochs=epoch + 1,
@@ -73,9 +76,7 @@ class FitTraining(Loop):
 
     def evaluate(self, examples: Split) -> dict[str, float]:
         """See `Loop.evaluate`."""
-        return evaluate_batchwise(
-            self._formulation, examples, ops.convert_to_tensor, lambda value: float(ops.convert_to_numpy(value))
-        )
+        return evaluate_batchwise(self._formulation, examples)
 
     def state(self) -> State:
         """See `Loop.state`."""
@@ -91,6 +92,15 @@ class FitTraining(Loop):
         if self._curves.scale < 1:  # it hides gradients that no scale makes finite
             return False
         return all(np.isfinite(value).all() for value in self.state().values.values())
+
+    def _weights(self, batches: Any) -> dict[str, Any] | None:  # noqa: ANN401 (rows)
+        """Keras wants weights for all heads or for none."""
+        weights = self._train.weights
+        if not weights:
+            return None
+        whole = {head: self._formulation.losses[head].places for head in self._labels}
+        ones = {head: np.ones((len(batches), *places), np.float32) for head, places in whole.items()}
+        return ones | {head: array[batches] for head, array in weights.items()}
 
     def _variables(self) -> dict[str, keras.Variable]:
         _ = self._formulation.model.optimizer  # on JAX, reading it brings the optimizer's variables up to date
@@ -128,12 +138,14 @@ class RecordedAdam(_Recorded, keras.optimizers.Adam):  # type: ignore[misc]  # K
 class _Curves(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ships no types
     """Collects the rows of the steps, and ends ``fit`` at a loss that is not finite."""
 
-    def __init__(self, optimizer: keras.optimizers.Optimizer, places: list[int], stops: bool) -> None:
+    def __init__(
+        self, optimizer: keras.optimizers.Optimizer, columns: Sequence[str], layers: list[int], stops: bool
+    ) -> None:
         super().__init__()
         scaled = isinstance(optimizer, keras.optimizers.LossScaleOptimizer)
         self._scale = optimizer if scaled else None
         self._optimizer = optimizer.inner_optimizer if scaled else optimizer
-        self._places, self._stops = places, stops
+        self._columns, self._layers, self._stops = columns, layers, stops
         self.rows: list[list[float]] = []
         self.ended: list[float] = []  # seconds
 
@@ -148,12 +160,12 @@ class _Curves(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ships no
         assert logs is not None
         _ = self.model
         updates = int(_number(self._optimizer.iterations))
-        squares = ops.convert_to_numpy(self._optimizer.squared_norms)[self._places]
+        squares = ops.convert_to_numpy(self._optimizer.squared_norms)
         if updates == self._updates:  # the loss scale's fault: no update is made, and none is missing
             squares = np.zeros_like(squares)
         self._updates = updates
-        layers = squares.reshape(-1, 2).sum(1)  # kernel and bias
-        losses = [float(logs[name]) for name in ("loss", "nodes", "edges")]
+        layers = np.bincount(self._layers, squares)
+        losses = [float(logs[name]) for name in self._columns]
         self.rows.append([*losses, *np.sqrt([layers.sum(), *layers]).tolist()])
         self.ended.append(time.perf_counter())
         if self._stops and not np.isfinite(losses).all():

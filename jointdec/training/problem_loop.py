@@ -1,6 +1,7 @@
-"""``training=compiled`` for the molecules' decoder: its data on the device, its step, its validation.
+"""``training=compiled``: a formulation on a data set, its examples on the device, its step, its validation.
 
-Labels lie on the device as integers and are made one-hot in the step: a ninth of the memory traffic.
+Labels lie on the device as they are, class indices as whole numbers, and are made what the loss takes in the step: of
+the molecules a ninth of the memory traffic.
 """
 
 from __future__ import annotations
@@ -13,21 +14,19 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from jointdec.config import Config, OptimizerConfig, WeightsConfig
-from jointdec.dataset import Dataset, Split
+from jointdec.config import Config, OptimizerConfig
+from jointdec.dataset import Dataset, Split, map_leaves
 from jointdec.objective.formulation import Formulation
 from jointdec.objective.keras_formulation import KerasFormulation
-from jointdec.problems.molecules.architecture import initial_weights
+from jointdec.problems import find
 from jointdec.training.compiled import CompiledLoop, Jit
-from jointdec.training.evaluation import Evaluation, dense, on_device
+from jointdec.training.evaluation import Evaluation, on_device
 from jointdec.training.feed import Resident
-from jointdec.training.loop import Policy
 from jointdec.training.optimizers import keras_optimizer, set_live
 from jointdec.training.order import batch_order
+from jointdec.training.policy import layers_of, policy_of
 from jointdec.training.state import State
 from jointdec.training.step import Batch, KerasStep, Step
-
-Tensor = Any  # TensorFlow has no types
 
 
 def compiled_for(config: Config) -> Config:
@@ -36,19 +35,15 @@ def compiled_for(config: Config) -> Config:
     unseen: dict[str, Any] = {"epochs": 0, "max_skipped": 0, "on_divergence": "", "on_runaway": "", "norms": 0}
     return replace(
         config,
-        model=replace(config.model, alpha=0.0, initializer=""),
-        loss=replace(config.loss, weights=WeightsConfig(0.0, 0.0)),
+        model=replace(config.model, **find(config.problem).not_compiled),
+        loss=replace(
+            config.loss, weights=dict.fromkeys(config.loss.weights, 0.0), terms=dict.fromkeys(config.loss.terms, 0.0)
+        ),
         optimizer=replace(config.optimizer, **live),
         training=replace(config.training, reshuffle=True, **unseen),
         tracking=replace(config.tracking, name="", uri=None, experiment="", log_model=False),
         seed=0,
     )
-
-
-def policy_of(config: Config) -> Policy:
-    """What the configuration says about steps that are not finite, and about norms."""
-    training = config.training
-    return Policy(training.on_divergence, training.max_skipped, training.norms)
 
 
 def _jit_of(config: Config) -> Jit:
@@ -64,10 +59,8 @@ class CompiledTraining(CompiledLoop):
         self._config, self._formulation = config, formulation
         self._val_split = dataset.val
         self._dtype = tf.float64 if config.training.precision == "float64" else tf.float32
-        train, jit = dataset.train, _jit_of(config)
-        features = train.features.astype(self._dtype.as_numpy_dtype, copy=False)
-        data = (features, {"nodes": train.nodes, "edges": train.edges})
-        self._feed_of_rows = Resident(data, self.order, config.training.batch_size)
+        jit = _jit_of(config)
+        self._feed_of_rows = Resident(self._arrays(dataset.train), self.order, config.training.batch_size)
         self._evaluation = Evaluation(formulation, jit=jit is not False)
         self._val_on_device = on_device(dataset.val, self._dtype)
         super().__init__(
@@ -87,8 +80,8 @@ class CompiledTraining(CompiledLoop):
         return batch_order(self._config.seed, epoch, size.whole + size.rest, reshuffle=training.reshuffle)
 
     def set_live(self, config: Config) -> None:
-        """Go on with another alpha, other loss weights and another rate, in the program that is compiled."""
-        self._formulation.set_live(config.model, vars(config.loss.weights))
+        """Go on with other loss weights, another rate, and what else is live, in the program that is compiled."""
+        self._formulation.set_live(config)
         self._set_optimizer(config.optimizer)
 
     def start_over(self, config: Config) -> None:
@@ -102,8 +95,13 @@ class CompiledTraining(CompiledLoop):
         self._config = config
         self._feed_of_rows.forget_order()
         self.begin(policy_of(config))
-        self.restore(State({**self._initial.values, **initial_weights(config.model, config.seed)}))
+        self.restore(State({**self._initial.values, **self._formulation.problem.initial_weights(config)}))
         self.set_live(config)
+
+    def _arrays(self, split: Split) -> tuple[Any, ...]:
+        dtype = self._dtype.as_numpy_dtype
+        x = map_leaves(lambda array: array.astype(dtype, copy=False) if array.dtype.kind == "f" else array, split.x)
+        return (x, dict(split.y), dict(split.weights)) if split.weights else (x, dict(split.y))
 
     def _make_step(self) -> Step:
         config, formulation = self._config, self._formulation
@@ -112,21 +110,14 @@ class CompiledTraining(CompiledLoop):
             formulation.compile_model(optimizer=optimizer, auto_scale_loss=False)
             optimizer.build(formulation.model.trainable_variables)
             self._set_optimizer = lambda live: set_live(optimizer, live)
-            layers = tuple(dict.fromkeys(name.rpartition("/")[0] for name in formulation.variables))
-            return KerasStep(formulation.model, _with_dense_labels, layers)
-        from jointdec.problems.molecules.native_step import NativeStep
-        from jointdec.problems.molecules.tf_native import TfNative
-
-        assert isinstance(formulation, TfNative)  # make_training has another loop for the third kind
-        step = NativeStep(formulation, config, _with_dense_labels)
-        self._set_optimizer = step.optimizer.set_live
+            return KerasStep(formulation.model, self._prepare, layers_of(formulation))
+        step, self._set_optimizer = formulation.problem.native_step(formulation, config, self._prepare)
         return step
+
+    def _prepare(self, batch: Batch) -> Batch:
+        x, y, *weights = batch
+        return x, self._formulation.labels(y, self._dtype.name), *weights
 
     def _evaluate_split(self, split: Split) -> dict[str, float]:
         is_val = split is self._val_split
         return self._evaluation(self._val_on_device if is_val else on_device(split, self._dtype))
-
-
-def _with_dense_labels(batch: Batch) -> Batch:
-    features, labels = batch
-    return features, {head: dense(values, head, features.dtype) for head, values in labels.items()}

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 from problem import Contender, Problem, Round
 
-from jointdec.dataset import EDGE_CLASSES, NODE_CLASSES, NODES
+from jointdec.problems.molecules.sizes import EDGE_CLASSES, NODE_CLASSES, NODES
 from jointdec.problems.molecules.architecture import GRAM_WIDTH, Dense, architecture
 
 BETA_1, BETA_2 = 0.9, 0.999

@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 from problem import Contender, Problem, Round
 
-from jointdec.dataset import EDGE_CLASSES, FEATURES, NODE_CLASSES, NODES
+from jointdec.problems.molecules.sizes import EDGE_CLASSES, FEATURES, NODE_CLASSES, NODES
 from jointdec.problems.molecules.architecture import GRAM_WIDTH, Dense, architecture
 
 v1 = tf.compat.v1

@@ -12,7 +12,7 @@ from problem import Contender, Problem, Round
 from torch.nn import functional
 
 from contenders import Missing
-from jointdec.dataset import EDGE_CLASSES, NODE_CLASSES, NODES
+from jointdec.problems.molecules.sizes import EDGE_CLASSES, NODE_CLASSES, NODES
 from jointdec.problems.molecules.architecture import GRAM_WIDTH, Dense, architecture
 
 Loss = Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from jointdec.config import ModelConfig
-from jointdec.dataset import EDGE_CLASSES, FEATURES, NODE_CLASSES, NODES
+from jointdec.problems.molecules.config import ModelConfig
+from jointdec.problems.molecules.sizes import EDGE_CLASSES, FEATURES, NODE_CLASSES, NODES
 
 GRAM_WIDTH = 15
 Weights = dict[str, npt.NDArray[np.floating]]

@@ -1,4 +1,4 @@
-"""Why a step went NaN or Inf: by which evidence each cause of `jointdec.problems.molecules.catalogue` is named.
+"""Why a step went NaN or Inf: by which evidence each cause of `jointdec.divergence.catalogue` is named.
 
 A cause is named only where its evidence holds. Where a change of one thing can decide (another precision, loss weights
 of 1), the step is traced again with that change. What fits none is ``unknown``, with the trace as the evidence.
@@ -12,13 +12,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from jointdec.config import AdamConfig, Config, WeightsConfig
+from jointdec.config import AdamConfig, Config
 from jointdec.dataset import Split
-from jointdec.problems.molecules.twin_state import decoder_state, without_loss_scale
 from jointdec.divergence.record import Traced
 from jointdec.divergence.runaway import BELOW_ZERO, Runaway
-from jointdec.problems.molecules.twin import LEAKY_RELU, first_bad, trace_step
 from jointdec.problems.molecules.architecture import initial_weights
+from jointdec.problems.molecules.twin import LEAKY_RELU, first_bad, trace_step
+from jointdec.problems.molecules.twin_state import decoder_state, without_loss_scale
 from jointdec.training.state import State
 
 GROWN = 10.0  # weights that have left the size of their initial values by this factor
@@ -121,14 +121,12 @@ def _unnormalised_probabilities(case: Case) -> str | None:
 
 def _loss_weight(case: Case) -> str | None:
     weights = case.config.loss.weights
-    if max(weights.nodes, weights.edges) < LARGE_WEIGHT:
+    if max(weights.values()) < LARGE_WEIGHT:
         return None
-    ones = replace(case.config, loss=replace(case.config.loss, weights=WeightsConfig(nodes=1.0, edges=1.0)))
+    ones = replace(case.config, loss=replace(case.config.loss, weights=dict.fromkeys(weights, 1.0)))
     if first_bad(trace_step(ones, case.state, case.batch)):
         return None
-    return (
-        f"{case.at} is not finite with loss weights {weights.nodes:g} and {weights.edges:g}; with 1 and 1 the step is."
-    )
+    return f"{case.at} is not finite with loss weights {weights['nodes']:g} and {weights['edges']:g}; with 1 and 1 the step is."
 
 
 def _epsilon(case: Case) -> str | None:

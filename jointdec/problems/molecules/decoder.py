@@ -8,33 +8,12 @@ from typing import Any
 import keras
 from keras import layers, ops
 
-from jointdec.config import ModelConfig
-from jointdec.dataset import EDGE_CLASSES, FEATURES, NODE_CLASSES, NODES
+from jointdec.objective.live import Live
+from jointdec.problems.building import POLICIES
 from jointdec.problems.molecules.architecture import GRAM_WIDTH, Dense, Weights, architecture
+from jointdec.problems.molecules.config import ModelConfig
 from jointdec.problems.molecules.dot_gram import dot_gram
-
-POLICIES = {
-    "bfloat16": "mixed_bfloat16",
-    "float16": "mixed_float16",
-    "float32": "float32",
-    "float64": "float64",
-}
-
-
-class Live:
-    """A scalar that can change between two epochs without another compilation.
-
-    It holds a Keras variable but is no layer or variable itself: Keras does not count it among a model's weights,
-    so the parameter counts stay those of the network. Only TensorFlow reads it anew in a compiled program; JAX
-    bakes the value of the first trace in, so there a new value needs a new model.
-    """
-
-    def __init__(self, value: float, dtype: str, name: str) -> None:
-        self.variable = keras.Variable(value, trainable=False, dtype=dtype, name=name)
-
-    def set(self, value: float) -> None:
-        """Give it another value."""
-        self.variable.assign(value)
+from jointdec.problems.molecules.sizes import EDGE_CLASSES, FEATURES, NODE_CLASSES, NODES
 
 
 class LiveLeakyReLU(layers.Layer):  # type: ignore[misc]  # Keras ships no types
@@ -56,7 +35,6 @@ def build_model(
     config: ModelConfig,
     precision: str,
     activation: Activation,
-    model_class: type[keras.Model] = keras.Model,
 ) -> keras.Model:
     """The decoder: (B, 135) -> {"nodes": (B, 9, 5), "edges": (B, 9, 9, 4)}, both logits.
 
@@ -64,7 +42,6 @@ def build_model(
         config: the model's group of the configuration.
         precision: float32, float64, or bfloat16 and float16 (weights and heads in float32, the rest in half).
         activation: makes a fresh LeakyReLU layer, e.g. ``lambda **options: LiveLeakyReLU(alpha, **options)``.
-        model_class: the Keras class to make, for formulations that override ``compute_loss``.
     """
     arch, policy = architecture(config), POLICIES[precision]
     head = "float64" if precision == "float64" else "float32"
@@ -92,7 +69,7 @@ def build_model(
         edges = layers.Reshape((EDGE_CLASSES, NODES, NODES), dtype=head, name="edges_mixed")(edges)
     else:
         edges = activation(name="edges_gram_leaky_relu", dtype=head)(gram)
-    return model_class(
+    return keras.Model(
         inputs=features,
         outputs={
             "nodes": layers.Reshape((NODES, NODE_CLASSES), dtype=head, name="nodes")(nodes),

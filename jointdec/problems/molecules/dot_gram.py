@@ -6,7 +6,7 @@ from typing import Any
 
 from keras import layers, ops
 
-from jointdec.dataset import EDGE_CLASSES, NODES
+from jointdec.problems.molecules.sizes import EDGE_CLASSES, NODES
 
 
 def dot_gram(x: Any) -> Any:  # noqa: ANN401 (a backend's tensor)

@@ -21,9 +21,9 @@ import numpy as np
 import numpy.typing as npt
 from rdkit import Chem, rdBase
 
-from jointdec.dataset import NODES
-from jointdec.problems.molecules.smiles import to_molecule
 from jointdec.problems.molecules.reconstruction import UPPER, pairs
+from jointdec.problems.molecules.sizes import NODES
+from jointdec.problems.molecules.smiles import to_molecule
 
 Labels = npt.NDArray[np.uint8]
 NONE = 4

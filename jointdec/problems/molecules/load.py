@@ -6,32 +6,34 @@ from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
-from jointdec.config import ArraysConfig, DataConfig, GaussianConfig, MoleculesConfig, Qm9Config
-from jointdec.labels import label_problem, require_usable
-from jointdec.dataset import Dataset
-from jointdec.progress import Progress, silent
+from jointdec.config import DataConfig
+from jointdec.dataset import Progress, silent
 from jointdec.errors import UserError
+from jointdec.labels import NO_DISTRIBUTION, label_problem
+from jointdec.problems.molecules.config import ArraysConfig, GaussianConfig, MoleculesConfig, Qm9Config
+from jointdec.problems.molecules.dataset import HEADS, MoleculeDataset, require_usable
 
 SAMPLE = Path(__file__).with_name("qm9_sample.smi")
 
 
-def load(config: DataConfig, progress: Progress | None = None) -> Dataset:
+def load(config: DataConfig, progress: Progress | None = None) -> MoleculeDataset:
     """Read, encode and split what the configuration names.
 
     Args:
-        config: one of the classes in `jointdec.config.DATA_CONFIGS`.
+        config: one of the classes in `jointdec.problems.molecules.config.DATA_CONFIGS`.
         progress: told ``(description, done, total)`` now and then.
 
     Raises:
         UserError: the data cannot be used as they are.
     """
     dataset = _load(config, progress or silent)
-    for name in ("train", "val", "test"):
-        require_usable(getattr(dataset, name), f"the {name} split of data={config.name}")
-    return replace(dataset, label_warning=label_problem(dataset.train, "the train split"))
+    for name, split in dataset.splits.items():
+        require_usable(split, f"the {name} split of data={config.name}")
+    warning = label_problem(dataset.train, HEADS, "the train split")
+    return replace(dataset, warnings=(f"{warning} {NO_DISTRIBUTION}",) if warning else ())
 
 
-def _load(config: DataConfig, progress: Progress) -> Dataset:
+def _load(config: DataConfig, progress: Progress) -> MoleculeDataset:
     if isinstance(config, GaussianConfig):
         from jointdec.problems.molecules.gaussian import gaussian
 
@@ -49,9 +51,9 @@ def _load(config: DataConfig, progress: Progress) -> Dataset:
     raise TypeError(f"no data for a {type(config).__name__}")
 
 
-def _molecules(config: MoleculesConfig, progress: Progress) -> Dataset:
-    from jointdec.problems.molecules.smiles import parse_records
+def _molecules(config: MoleculesConfig, progress: Progress) -> MoleculeDataset:
     from jointdec.problems.molecules.records import read_records
+    from jointdec.problems.molecules.smiles import parse_records
     from jointdec.problems.molecules.splits import SMALLEST, encode_splits
 
     path = SAMPLE if config.path is None else Path(config.path).expanduser()
@@ -65,7 +67,7 @@ def _molecules(config: MoleculesConfig, progress: Progress) -> Dataset:
             f"{SMALLEST} are needed (one each to train, validate and test){why}."
         )
     encoded = encode_splits(molecules, config, progress)
-    return Dataset(
+    return MoleculeDataset(
         name=config.name,
         source="the sample of QM9 that ships with jointdec" if config.path is None else str(path),
         train=encoded.train,

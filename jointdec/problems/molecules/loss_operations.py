@@ -37,7 +37,7 @@ def loss_operations(config: LossConfig, labels: dict[str, Tensor], heads: dict[s
         heads: logits of the same shapes.
     """
     total = 0.0
-    for head, weight in (("nodes", config.weights.nodes), ("edges", config.weights.edges)):
+    for head, weight in config.weights.items():
         terms = None
         for operation in _head_operations(config.name, head, labels[head], heads[head]):
             yield operation

@@ -24,9 +24,9 @@ from rdkit import Chem
 from rdkit.Chem import rdDepictor
 from rdkit.Chem.Draw import rdMolDraw2D
 
-from jointdec.dataset import NODES
-from jointdec.problems.molecules.smiles import to_molecule
 from jointdec.problems.molecules.generation import NONE, canonical_smiles
+from jointdec.problems.molecules.sizes import NODES
+from jointdec.problems.molecules.smiles import to_molecule
 
 Labels = npt.NDArray[np.uint8]
 Graphs = tuple[Labels, Labels]

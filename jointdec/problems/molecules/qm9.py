@@ -18,12 +18,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from jointdec.config import Qm9Config
-from jointdec.data import molecules, records, scattering, splits
-from jointdec.dataset import Dataset, Split
-from jointdec.progress import Progress
-from jointdec.problems.molecules.scattering import Encoder
+from jointdec.dataset import Progress, Split
 from jointdec.errors import UserError
+from jointdec.problems.molecules import records, scattering, smiles, splits
+from jointdec.problems.molecules.config import Qm9Config
+from jointdec.problems.molecules.dataset import MoleculeDataset, molecules_split
+from jointdec.problems.molecules.scattering import Encoder
 
 COLUMN = "SMILES"
 SPLIT_FIELDS = ("features", "nodes", "edges")
@@ -31,7 +31,7 @@ ENCODER_FIELDS = ("mean", "axes", "variances")
 Arrays = dict[str, npt.NDArray[Any]]
 
 
-def qm9(config: Qm9Config, progress: Progress) -> Dataset:
+def qm9(config: Qm9Config, progress: Progress) -> MoleculeDataset:
     """QM9, encoded: from the cache if it is there, else encoded now and written there.
 
     Raises:
@@ -42,7 +42,7 @@ def qm9(config: Qm9Config, progress: Progress) -> Dataset:
     arrays = _read(cached) or _encode_into(cached, parts, config, progress)
     encoder = Encoder(config.scattering, config.normalization, *(arrays[name] for name in ENCODER_FIELDS))
     train, val, test = (_split(arrays, name) for name in splits.NAMES)
-    return Dataset(
+    return MoleculeDataset(
         name=config.name,
         source=f"QM9, all {len(train) + len(val) + len(test):,} molecules in qm9pack",
         train=train,
@@ -78,7 +78,7 @@ def smiles_records(parts: list[Path]) -> list[records.Record]:
 def cache_key(parts: list[Path], config: Qm9Config) -> str:
     """A name for everything that determines the encoded arrays: data, options, code and libraries."""
     sha = hashlib.sha256()
-    code = [Path(str(module.__file__)) for module in (molecules, records, scattering, splits)]
+    code = [Path(str(module.__file__)) for module in (records, scattering, smiles, splits)]
     for path in (*parts, *code, Path(__file__)):
         with path.open("rb") as file:
             sha.update(hashlib.file_digest(file, "sha256").digest())
@@ -105,7 +105,7 @@ def _encode_into(cached: Path, parts: list[Path], config: Qm9Config, progress: P
 
 
 def _encode(parts: list[Path], config: Qm9Config, progress: Progress) -> Arrays:
-    found = molecules.parse_records(smiles_records(parts), progress)
+    found = smiles.parse_records(smiles_records(parts), progress)
     if found.skipped:
         first = found.skipped[0]
         raise UserError(
@@ -116,15 +116,16 @@ def _encode(parts: list[Path], config: Qm9Config, progress: Progress) -> Arrays:
     arrays: Arrays = {name: getattr(encoded.encoder, name) for name in ENCODER_FIELDS}
     for name in splits.NAMES:
         split: Split = getattr(encoded, name)
-        arrays |= {f"{name}/{field}": getattr(split, field) for field in SPLIT_FIELDS}
-        arrays[f"{name}/smiles"] = np.frombuffer("\n".join(split.smiles).encode(), np.uint8)
+        values = (split.x, *split.y.values())
+        arrays |= {f"{name}/{field}": array for field, array in zip(SPLIT_FIELDS, values, strict=True)}
+        arrays[f"{name}/smiles"] = np.frombuffer("\n".join(split.names).encode(), np.uint8)
     return arrays
 
 
 def _split(arrays: Arrays, name: str) -> Split:
-    smiles = tuple(arrays[f"{name}/smiles"].tobytes().decode().split("\n"))
+    names = tuple(arrays[f"{name}/smiles"].tobytes().decode().split("\n"))
     features, nodes, edges = (arrays[f"{name}/{field}"] for field in SPLIT_FIELDS)
-    return Split(features, nodes, edges, smiles)
+    return molecules_split(features, nodes, edges, names)
 
 
 def _read(cached: Path) -> Arrays | None:

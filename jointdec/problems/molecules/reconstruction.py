@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from jointdec.dataset import NODES
+from jointdec.problems.molecules.sizes import NODES
 
 Labels = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.floating]

@@ -7,8 +7,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from jointdec.config import did_you_mean
-from jointdec.errors import UserError
+from jointdec.errors import UserError, did_you_mean
 
 KINDS = (".smi", ".csv")
 

@@ -23,8 +23,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from jointdec.dataset import FEATURES, NODE_CLASSES, NODES
-from jointdec.progress import Progress
+from jointdec.dataset import Progress
+from jointdec.problems.molecules.sizes import FEATURES, NODE_CLASSES, NODES
 
 Labels = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float64]

@@ -10,11 +10,11 @@ import numpy as np
 from jointdec.config import Config
 from jointdec.dataset import Dataset, Split
 from jointdec.problems.molecules.tf1_graph import Tf1Graph
-from jointdec.training.batchwise import dense_labels, evaluate_batchwise
-from jointdec.training.problem_loop import policy_of
+from jointdec.training.evaluation import evaluate_batchwise
 from jointdec.training.feed import CHUNK
 from jointdec.training.loop import Loop, Steps
 from jointdec.training.order import batch_order
+from jointdec.training.policy import layers_of, policy_of
 from jointdec.training.state import State
 
 
@@ -27,8 +27,8 @@ class SessionTraining(Loop):
     def __init__(self, config: Config, formulation: Tf1Graph, dataset: Dataset) -> None:
         super().__init__(len(dataset.train), config.training.batch_size, policy_of(config), dataset.val)
         self._config, self._formulation, self._train = config, formulation, dataset.train
-        self.layers = tuple(dict.fromkeys(name.rpartition("/")[0] for name in formulation.variables))
-        self._labels = dense_labels(dataset.train)
+        self.layers = layers_of(formulation)
+        self._labels = formulation.labels(dataset.train.y, "float32")
 
     def run_steps(self, epoch: int, first: int, stop: int, norms: int) -> Steps:
         """See `Loop.run_steps`. The graph takes the norms in every step."""
@@ -37,14 +37,14 @@ class SessionTraining(Loop):
         for step in range(first, stop):
             batch = order[step * self._batch_size : (step + 1) * self._batch_size]
             labels = {head: array[batch] for head, array in self._labels.items()}
-            rows.append(self._formulation.step(self._train.features[batch], labels))
+            rows.append(self._formulation.step(self._train.x[batch], labels))
             if self.stops and not np.isfinite(rows[-1][: len(self.columns)]).all():
                 break
         return self.every_step(epoch, first, np.array(rows), norms)
 
     def evaluate(self, examples: Split) -> dict[str, float]:
         """See `Loop.evaluate`."""
-        return evaluate_batchwise(self._formulation, examples, lambda array, dtype: array.astype(dtype), float)
+        return evaluate_batchwise(self._formulation, examples)
 
     def state(self) -> State:
         """See `Loop.state`."""

@@ -14,9 +14,9 @@ import numpy as np
 import numpy.typing as npt
 from rdkit import Chem, rdBase
 
-from jointdec.dataset import NODES, Skipped
-from jointdec.progress import Progress
+from jointdec.dataset import Progress, Skipped
 from jointdec.problems.molecules.records import Record
+from jointdec.problems.molecules.sizes import NODES
 
 Labels = npt.NDArray[np.uint8]
 

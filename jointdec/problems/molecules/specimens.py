@@ -15,7 +15,6 @@ import numpy.typing as npt
 
 from jointdec.config import Config
 from jointdec.dataset import Dataset, Split
-from jointdec.training.batchwise import dense_labels
 from jointdec.training.result import EpochResult, diverged_at
 
 if TYPE_CHECKING:
@@ -64,7 +63,7 @@ def eager_failure(config: Config, formulation: Formulation, dataset: Dataset) ->
     """What the first batch raises outside of a graph: a graph and XLA word some errors differently."""
     batch = _first_batch(config, dataset)
     try:
-        formulation.loss(dense_labels(batch), formulation.heads(batch.features))
+        formulation.loss(formulation.labels(batch.y, "float32"), formulation.heads(batch.x))
     except Exception as error:
         return error
     return None
@@ -108,7 +107,7 @@ def constant_accuracy(dataset: Dataset, head: str) -> float:
 
 def _classes(split: Split, head: str) -> npt.NDArray[np.integer]:
     """Class indices (n, 9) or (n, 36)."""
-    labels: npt.NDArray[Any] = getattr(split, head)
+    labels: npt.NDArray[Any] = split.y[head]
     labels = labels if head == "nodes" else labels[:, *np.triu_indices(labels.shape[1], k=1)]
     return labels if labels.ndim == 2 else labels.argmax(-1)
 
@@ -118,10 +117,10 @@ def _ignored_molecules(config: Config, formulation: Formulation, dataset: Datase
     import tensorflow as tf
 
     batch = _first_batch(config, dataset)
-    features = tf.constant(batch.features)
+    features = tf.constant(batch.x)
     with tf.GradientTape() as tape:
         tape.watch(features)
-        loss = formulation.loss(dense_labels(batch), formulation.heads(features))["loss"]
+        loss = formulation.loss(formulation.labels(batch.y, "float32"), formulation.heads(features))["loss"]
     gradient = tape.gradient(loss, features).numpy()
     ignored = int((gradient == 0).all(axis=1).sum())
     if not ignored:

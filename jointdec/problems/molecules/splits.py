@@ -12,11 +12,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from jointdec.config import EncodedConfig
-from jointdec.dataset import Split
-from jointdec.problems.molecules.smiles import Molecules
-from jointdec.progress import Progress
+from jointdec.dataset import Progress, Split
+from jointdec.problems.molecules.config import EncodedConfig
+from jointdec.problems.molecules.dataset import molecules_split
 from jointdec.problems.molecules.scattering import Encoder
+from jointdec.problems.molecules.smiles import Molecules
 
 SMALLEST = 3  # distinct molecules: one for each split
 NAMES = ("train", "val", "test")
@@ -64,5 +64,5 @@ def encode_splits(molecules: Molecules, config: EncodedConfig, progress: Progres
     for name, chosen in rows.items():
         nodes, edges = molecules.nodes[chosen], molecules.edges[chosen]
         features = encoder.encode(nodes, edges, progress)
-        splits[name] = Split(features, nodes, edges, tuple(molecules.smiles[i] for i in chosen))
+        splits[name] = molecules_split(features, nodes, edges, tuple(molecules.smiles[i] for i in chosen))
     return Encoded(**splits, encoder=encoder)

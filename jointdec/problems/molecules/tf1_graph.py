@@ -16,10 +16,11 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from jointdec.config import BETA_1, BETA_2, AdamConfig, Config, ModelConfig, OptimizerConfig
-from jointdec.dataset import EDGE_CLASSES, FEATURES, NODE_CLASSES, NODES
-from jointdec.objective.formulation import Formulation, Tensor
+from jointdec.config import BETA_1, BETA_2, AdamConfig, Config, OptimizerConfig
+from jointdec.objective.formulation import Formulation, Labels, Tensor
+from jointdec.problem import Problem
 from jointdec.problems.molecules.architecture import GRAM_WIDTH, Dense, Weights, architecture, initial_weights
+from jointdec.problems.molecules.sizes import CLASSES, EDGE_CLASSES, FEATURES, NODE_CLASSES, NODES, RANKS
 from jointdec.training.state import moment_path
 
 v1 = tf.compat.v1
@@ -34,13 +35,16 @@ class Tf1Graph(Formulation):
         iterations: updates taken.
     """
 
-    def __init__(self, config: Config) -> None:
+    summary = "the program of TensorFlow 1: placeholders, a graph, `Session.run` every step"
+
+    def __init__(self, problem: Problem, config: Config, x: object = None) -> None:
+        self.problem = problem
         self.iterations = 0
         self._optimizer_name = config.optimizer.name
         self._dtype = tf.float64 if config.training.precision == "float64" else tf.float32
         self._architecture = architecture(config.model)
         weights = config.loss.weights
-        settings = {"alpha": config.model.alpha, "weight/nodes": weights.nodes, "weight/edges": weights.edges}
+        settings = {"alpha": config.model.alpha, **{f"weight/{head}": weight for head, weight in weights.items()}}
         with tf.Graph().as_default():
             self.variables = {
                 name: v1.Variable(value, dtype=self._dtype, name=name)
@@ -59,7 +63,14 @@ class Tf1Graph(Formulation):
         heads: dict[str, Tensor] = self._session.run(self._heads, {self._features: features})
         return heads
 
-    def loss(self, labels: dict[str, Tensor], heads: dict[str, Tensor]) -> dict[str, Tensor]:
+    def labels(self, labels: Labels, dtype: str) -> dict[str, Tensor]:
+        """See `Formulation.labels`: distributions over the classes."""
+        return {
+            head: (array if array.ndim == RANKS[head] else np.eye(CLASSES[head])[array]).astype(dtype)
+            for head, array in labels.items()
+        }
+
+    def loss(self, labels: Labels, heads: Labels, weights: Labels | None = None) -> dict[str, Tensor]:
         """See `Formulation.loss`. A graph can be fed at any of its tensors, so also at the logits."""
         feed = {self._labels[head]: labels[head] for head in labels} | {
             self._heads[head]: heads[head] for head in heads
@@ -75,9 +86,10 @@ class Tf1Graph(Formulation):
         self.iterations += 1
         return row
 
-    def set_live(self, model: ModelConfig, weights: Mapping[str, float]) -> None:
+    def set_live(self, config: Config) -> None:
         """See `Formulation.set_live`."""
-        values = {"alpha": model.alpha} | {f"weight/{head}": weight for head, weight in weights.items()}
+        values = {"alpha": config.model.alpha}
+        values |= {f"weight/{head}": weight for head, weight in config.loss.weights.items()}
         self._assign({name: np.float64(value) for name, value in values.items()})
 
     def get_weights(self) -> Weights:

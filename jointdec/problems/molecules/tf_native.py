@@ -7,30 +7,33 @@ loss = mean(loss_nodes) + 2 mean(loss_edges)
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Generator, Iterator
 
 import tensorflow as tf
 
-from jointdec.config import Config, ModelConfig
-from jointdec.dataset import EDGE_CLASSES, NODE_CLASSES, NODES
-from jointdec.objective.formulation import Formulation, Tensor
+from jointdec.config import Config
+from jointdec.objective.formulation import Formulation, Labels, Tensor
+from jointdec.problem import Problem
 from jointdec.problems.molecules.architecture import GRAM_WIDTH, Dense, architecture, initial_weights
+from jointdec.problems.molecules.sizes import CLASSES, EDGE_CLASSES, NODE_CLASSES, NODES, RANKS
 
 
 class TfNative(Formulation):
     """The decoder and its loss in tf.Variable, tf.matmul and tf.nn."""
 
-    def __init__(self, config: Config) -> None:
+    summary = "plain TensorFlow without Keras (tf.Variable, tf.nn, GradientTape)"
+
+    def __init__(self, problem: Problem, config: Config, x: object = None) -> None:
+        self.problem = problem
         self._architecture = architecture(config.model)
         self._compute = tf.as_dtype(config.training.precision)
         self._dtype = tf.float64 if config.training.precision == "float64" else tf.float32
         initial = initial_weights(config.model, config.seed)
         self.variables = {name: tf.Variable(value, dtype=self._dtype, name=name) for name, value in initial.items()}
         self._alpha = tf.Variable(config.model.alpha, trainable=False, dtype=self._dtype)
-        weights = config.loss.weights
         self._loss_weights = {
-            "nodes": tf.Variable(weights.nodes, trainable=False, dtype=self._dtype),
-            "edges": tf.Variable(weights.edges, trainable=False, dtype=self._dtype),
+            head: tf.Variable(weight, trainable=False, dtype=self._dtype)
+            for head, weight in config.loss.weights.items()
         }
 
     def heads(self, features: Tensor) -> dict[str, Tensor]:
@@ -66,7 +69,16 @@ class TfNative(Formulation):
             edges = self._leaky_relu(tf.cast(gram, self._dtype))
         yield "edges_logits", tf.transpose(edges, (0, 2, 3, 1))
 
-    def loss(self, labels: dict[str, Tensor], heads: dict[str, Tensor]) -> dict[str, Tensor]:
+    def labels(self, labels: Labels, dtype: str) -> dict[str, Tensor]:
+        """See `Formulation.labels`: distributions over the classes."""
+        return {
+            head: tf.cast(array, dtype)
+            if len(array.shape) == RANKS[head]
+            else tf.one_hot(tf.cast(array, tf.int32), CLASSES[head], dtype=dtype)
+            for head, array in labels.items()
+        }
+
+    def loss(self, labels: Labels, heads: Labels, weights: Labels | None = None) -> dict[str, Tensor]:
         """See `Formulation.loss`."""
         nodes = tf.nn.softmax_cross_entropy_with_logits(labels["nodes"], heads["nodes"])
         edges = tf.nn.softmax_cross_entropy_with_logits(labels["edges"], heads["edges"])
@@ -74,10 +86,10 @@ class TfNative(Formulation):
         means = {"nodes": tf.reduce_mean(nodes), "edges": tf.reduce_mean(edges)}
         return {"loss": sum(self._loss_weights[head] * mean for head, mean in means.items()), **means}
 
-    def set_live(self, model: ModelConfig, weights: Mapping[str, float]) -> None:
+    def set_live(self, config: Config) -> None:
         """See `Formulation.set_live`."""
-        self._alpha.assign(model.alpha)
-        for head, weight in weights.items():
+        self._alpha.assign(config.model.alpha)
+        for head, weight in config.loss.weights.items():
             self._loss_weights[head].assign(weight)
 
     def _dense(

@@ -15,11 +15,11 @@ import tensorflow as tf
 
 from jointdec.config import BETA_1, BETA_2, AdamConfig, Config, OptimizerConfig
 from jointdec.dataset import Split
-from jointdec.problems.molecules.twin_state import DecoderState, decoder_state
-from jointdec.problems.molecules.loss_operations import loss_operations
 from jointdec.divergence.record import Traced
+from jointdec.problems import find
+from jointdec.problems.molecules.loss_operations import loss_operations
 from jointdec.problems.molecules.tf_native import TfNative
-from jointdec.training.batchwise import dense_labels
+from jointdec.problems.molecules.twin_state import DecoderState, decoder_state
 from jointdec.training.state import State
 
 Array = npt.NDArray[np.floating]
@@ -38,11 +38,11 @@ def trace_step(config: Config, state: State, batch: Split, jit: bool = False) ->
         batch: its molecules.
         jit: compile forward and backward with XLA, which sums in another order than TensorFlow op by op.
     """
-    twin = TfNative(config)
+    twin = TfNative(find("molecules"), config)
     start = decoder_state(config.model, state)
     twin.set_weights(start.weights)
-    features = tf.constant(batch.features, next(iter(twin.variables.values())).dtype)
-    labels = {head: tf.constant(array, features.dtype) for head, array in dense_labels(batch).items()}
+    features = tf.constant(batch.x, next(iter(twin.variables.values())).dtype)
+    labels = twin.labels(batch.y, features.dtype.name)
     scale = start.loss_scale
     plan: list[tuple[str, str, str]] = []
 

@@ -11,12 +11,15 @@ import tensorflow as tf
 from keras import ops
 
 from jointdec.objective.formulation import Tensor
+from jointdec.objective.heads import HeadLoss
 from jointdec.objective.keras_formulation import KerasFormulation
 from jointdec.problems.molecules.cross_entropies import edge_cross_entropy
 
 
 class JointIndexed(KerasFormulation):
     """One callable for both heads. Its curves ``nodes`` and ``edges`` would be the right cross-entropies."""
+
+    summary = "one callable in `compile(loss=…)` that indexes its arguments as if they were the heads"
 
     def compile_model(self, **options: Any) -> None:  # noqa: ANN401 (Keras's own keywords)
         """See `KerasFormulation.compile_model`."""
@@ -32,6 +35,8 @@ class JointIndexed(KerasFormulation):
 
 class SplitIndexed(KerasFormulation):
     """A callable a head that indexes. Its curves ``nodes`` and ``edges`` are those of all molecules, not of one."""
+
+    summary = "a callable a head that indexes its arguments as if they held both heads"
 
     def compile_model(self, **options: Any) -> None:  # noqa: ANN401 (Keras's own keywords)
         """See `KerasFormulation.compile_model`."""
@@ -52,13 +57,16 @@ class SplitIndexed(KerasFormulation):
 class Answer(KerasFormulation):
     """Probabilities expected, raw outputs given. The curve ``nodes`` is this loss, not the cross-entropy of logits."""
 
+    summary = "`categorical_crossentropy` on the atoms' raw outputs, the masked cross-entropy for bonds"
+
     def compile_model(self, **options: Any) -> None:  # noqa: ANN401 (Keras's own keywords)
         """See `KerasFormulation.compile_model`."""
         weights = {head: live.variable for head, live in self.loss_weights.items()}
         losses = {"nodes": "categorical_crossentropy", "edges": edge_cross_entropy}
         self.model.compile(loss=losses, loss_weights=weights, **options)
 
-    def head_losses(self, labels: dict[str, Tensor], heads: dict[str, Tensor]) -> dict[str, Tensor]:
-        """See `KerasFormulation.head_losses`."""
-        nodes = ops.mean(ops.categorical_crossentropy(labels["nodes"], heads["nodes"], from_logits=False))
-        return super().head_losses(labels, heads) | {"nodes": nodes}
+    def values(self, loss: HeadLoss, y: Tensor, y_pred: Tensor) -> Tensor:
+        """See `KerasFormulation.values`."""
+        if loss.name == "nodes":
+            return ops.categorical_crossentropy(y, y_pred, from_logits=False)
+        return super().values(loss, y, y_pred)

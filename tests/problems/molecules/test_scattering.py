@@ -7,7 +7,7 @@ from hypothesis.extra import numpy as hnp
 from jointdec.data import scattering
 from jointdec.problems.molecules.load import SAMPLE
 from jointdec.problems.molecules.smiles import parse_records
-from jointdec.progress import silent
+from jointdec.dataset import silent
 from jointdec.problems.molecules.records import read_records
 from jointdec.problems.molecules.scattering import Encoder, scatter
 

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from jointdec.config import MoleculesConfig
 from jointdec.problems.molecules.load import SAMPLE
 from jointdec.problems.molecules.smiles import parse_records
-from jointdec.progress import silent
+from jointdec.dataset import silent
 from jointdec.problems.molecules.records import read_records
 from jointdec.problems.molecules.splits import encode_splits, split_names
 

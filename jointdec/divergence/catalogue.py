@@ -61,8 +61,7 @@ CAUSES = {
     ),
     "loss_weight": Cause(
         "With loss weights of 1 the same step is finite: a weight multiplies the loss or its gradient out of range.",
-        "Smaller loss.weights.nodes and loss.weights.edges; only their ratio tells the heads apart.",
-        "loss.weights.nodes=1 loss.weights.edges=2",
+        "Smaller loss.weights; only their ratio tells the heads apart.",
     ),
     "epsilon": Cause(
         "Adam divided by 0: a weight's second moment is 0, since its gradients were all 0 or too small to square, and "

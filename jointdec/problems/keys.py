@@ -1,0 +1,110 @@
+"""Keyword arguments of the user's functions as keys of the configuration: typed, with their defaults.
+
+    def data(path: str = "houses.csv", rows: int = 1000): ...     # data.path, data.rows
+
+Annotations may be bool, int, float, str, lists of these, ``Literal["a", "b"]``, and any of these ``| None``. A keyword
+without a default must be given on the command line.
+"""
+
+from __future__ import annotations
+
+import inspect
+import types
+from collections.abc import Callable
+from dataclasses import MISSING, field, fields, make_dataclass
+from functools import cache
+from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
+
+from omegaconf import MISSING as TO_BE_GIVEN
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from jointdec.errors import BadProblem
+
+SIMPLE = (bool, int, float, str)
+
+
+@cache
+def schema_of(function: Callable[..., Any], group: str, where: str) -> type[Any]:
+    """The keys of a function as a dataclass; its first field is ``name``, the option's.
+
+    Raises:
+        BadProblem: a keyword has no annotation, one of another type, or a default that does not fit.
+    """
+    place = f"{group}() in {where}"
+    try:
+        hints = get_type_hints(function, include_extras=True)
+    except Exception as error:
+        raise BadProblem(f"{place} has an annotation that cannot be read ({error}).") from error
+    members: list[Any] = [("name", str)]
+    for name, parameter in inspect.signature(function).parameters.items():
+        if parameter.kind not in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY):
+            raise BadProblem(f"{place} takes {parameter}, but its keywords are its keys: name each one.")
+        if name == "name":
+            raise BadProblem(f"{place} has the keyword 'name', which jointdec uses itself: call it otherwise.")
+        if parameter.annotation is parameter.empty:
+            raise BadProblem(
+                f"{place} has the keyword {name!r} without an annotation: write {name}: {_guess(parameter)}."
+            )
+        annotation = _allowed(hints[name], f"{place} annotates {name!r} with {_text(parameter.annotation)}")
+        default = TO_BE_GIVEN if parameter.default is parameter.empty else parameter.default
+        members.append((name, annotation, _field(default)))
+    schema = make_dataclass(
+        f"{group.title()}Of{where.partition('.')[0].title()}", members, namespace={"__doc__": function.__doc__}
+    )
+    try:
+        OmegaConf.structured(schema)
+    except (OmegaConfBaseException, ValueError, TypeError) as error:
+        raise BadProblem(
+            f"{place} has a default that does not fit its annotation ({str(error).splitlines()[0]})."
+        ) from error
+    return schema
+
+
+def defaults_of(schema: type[Any]) -> dict[str, Any]:
+    """The keys and their defaults, without ``name``."""
+    found = {}
+    for member in fields(schema)[1:]:
+        found[member.name] = member.default if member.default is not MISSING else member.default_factory()  # type: ignore[misc]  # a field has either
+    return found
+
+
+def _field(default: Any) -> Any:  # noqa: ANN401 (a dataclass's field)
+    if isinstance(default, list | tuple):
+        return field(default_factory=lambda: list(default))
+    return field(default=default)
+
+
+def _allowed(annotation: Any, what: str) -> Any:  # noqa: ANN401 (an annotation)
+    from jointdec.config import Limits
+
+    origin, arguments = get_origin(annotation), get_args(annotation)
+    if annotation in SIMPLE or origin is Annotated:
+        return annotation
+    if origin is Literal and all(isinstance(choice, str) for choice in arguments):
+        return Annotated[str, Limits(one_of=arguments)]
+    if origin in (Union, types.UnionType) and type(None) in arguments and len(arguments) == 2:
+        inner = next(argument for argument in arguments if argument is not type(None))
+        if get_origin(inner) is Literal:
+            return Annotated[str | None, Limits(one_of=(*get_args(inner), None))]
+        return _allowed(inner, what) | None
+    if (
+        origin in (list, tuple)
+        and arguments
+        and arguments[0] in SIMPLE
+        and set(arguments[1:]) <= {Ellipsis, arguments[0]}
+    ):
+        return list[arguments[0]]  # type: ignore[valid-type]  # one of SIMPLE
+    raise BadProblem(
+        f"{what}, but a key is a bool, int, float or str, a list of them, Literal['a', 'b'], or one of them | None."
+    )
+
+
+def _guess(parameter: inspect.Parameter) -> str:
+    kind = type(parameter.default)
+    known = kind.__name__ if kind in SIMPLE else "int"
+    return known if parameter.default is parameter.empty else f"{known} = {parameter.default!r}"
+
+
+def _text(annotation: Any) -> str:  # noqa: ANN401
+    return annotation if isinstance(annotation, str) else getattr(annotation, "__name__", str(annotation))
