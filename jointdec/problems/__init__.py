@@ -22,7 +22,7 @@ from jointdec.errors import BadProblem, UserError, did_you_mean
 from jointdec.problem import Problem
 from jointdec.problems.blame import blame
 
-SHIPPED = ("arrays", "gaussian", "molecules", "multimnist", "penguins", "properties")
+SHIPPED = ("molecules",)
 
 
 def find(spec: str) -> Problem:
