@@ -21,6 +21,7 @@ from typing import Any
 from jointdec.errors import BadProblem, UserError, did_you_mean
 from jointdec.problem import Problem
 from jointdec.problems.blame import blame
+from jointdec.quiet import quiet_stderr
 
 SHIPPED = ("molecules",)
 
@@ -82,7 +83,8 @@ def _of_file(path: str, spec: str) -> Problem:
 @cache
 def _of_module(name: str, spec: str) -> Problem:
     try:
-        module = importlib.import_module(name)
+        with quiet_stderr():
+            module = importlib.import_module(name)
     except ModuleNotFoundError as error:
         if error.name is None or not (name == error.name or name.startswith(f"{error.name}.")):
             raise
@@ -102,7 +104,8 @@ def _of_module(name: str, spec: str) -> Problem:
 
 def _called(call: Any, what: str) -> Any:  # noqa: ANN401 (a function of the user's)
     try:
-        return call()
+        with quiet_stderr():
+            return call()
     except SyntaxError as error:
         raise BadProblem(f"{Path(error.filename or what).name}:{error.lineno}: {error.msg}.") from error
     except Exception as error:

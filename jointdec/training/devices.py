@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import os
-import sys
-import tempfile
-from collections.abc import Iterator
 
 from jointdec.config import Config
 from jointdec.errors import UserError
+from jointdec.quiet import quiet_stderr
 
 
 def start_backend(config: Config) -> list[str]:
@@ -21,8 +18,7 @@ def start_backend(config: Config) -> list[str]:
     Raises:
         UserError: the configuration needs TensorFlow, and Keras runs on another backend.
     """
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    with _quiet_stderr():
+    with quiet_stderr():
         import keras
 
         backend = keras.backend.backend()
@@ -61,23 +57,3 @@ def _torch() -> list[str]:
     import torch
 
     return [torch.cuda.get_device_name(number) for number in range(torch.cuda.device_count())]
-
-
-@contextlib.contextmanager
-def _quiet_stderr() -> Iterator[None]:
-    """Hold back what native libraries print while they load; show it when loading fails."""
-    sys.stderr.flush()
-    kept = os.dup(2)
-    with tempfile.TemporaryFile() as held:
-        os.dup2(held.fileno(), 2)
-        try:
-            yield
-        except UserError:
-            raise
-        except BaseException:
-            held.seek(0)
-            os.write(kept, held.read())
-            raise
-        finally:
-            os.dup2(kept, 2)
-            os.close(kept)
