@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -77,6 +77,10 @@ class Dataset:
     def splits(self) -> Mapping[str, Split]:
         """All three by name."""
         return {"train": self.train, "val": self.val, "test": self.test}
+
+    def with_splits(self, splits: Mapping[str, Split]) -> Self:
+        """The same data set with other splits, all three by name."""
+        return replace(self, train=splits["train"], val=splits["val"], test=splits["test"])
 
     @property
     def missing(self) -> Mapping[str, int]:

@@ -220,7 +220,7 @@ class Problem:
 
     def trained_model(self, formulation: Formulation, config: Config) -> keras.Model:
         """What was trained, as a Keras model that loads without jointdec."""
-        return formulation.inner
+        return formulation.trained_model()
 
     def training(self, config: Config, formulation: Formulation, dataset: Dataset) -> Loop | None:
         """A loop of the problem's own for its own formulations; None for those of jointdec's."""

@@ -12,7 +12,8 @@ import pytest
 from hydra import compose, initialize_config_dir
 
 from jointdec.config import conf_folder, parse
-from jointdec.dataset import Dataset, Split
+from jointdec.dataset import Dataset
+from jointdec.problems.molecules.dataset import molecules_split
 
 hypothesis.settings.register_profile("jointdec", deadline=None)  # a first example may load TensorFlow
 hypothesis.settings.load_profile("jointdec")
@@ -63,7 +64,7 @@ def make_dataset(molecules):
     """A data set of the first molecules of each split."""
 
     def rows(split, count):
-        return Split(split.features[:count], split.nodes[:count], split.edges[:count], split.smiles[:count])
+        return molecules_split(split.x[:count], split.y["nodes"][:count], split.y["edges"][:count], split.names[:count])
 
     def make(train, val=20):
         return Dataset("few", "few", rows(molecules.train, train), rows(molecules.val, val), rows(molecules.test, 5))

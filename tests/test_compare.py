@@ -8,9 +8,9 @@ import pytest
 from mlflow import MlflowClient
 
 from jointdec.compare import main
+from jointdec.problems.molecules.pictures import save_decoded
 from jointdec.reporting import load_curves, load_runs
 from jointdec.reporting.curve_arrays import save_curves
-from jointdec.problems.molecules.pictures import save_decoded
 from jointdec.tracking import open_tracker
 from jointdec.training.result import EpochResult
 

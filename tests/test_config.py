@@ -7,8 +7,7 @@ from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
 from jointdec.config import Limits, conf_folder, parse
-from jointdec.errors import did_you_mean
-from jointdec.errors import UserError
+from jointdec.errors import UserError, did_you_mean
 
 
 def parsed(*overrides):

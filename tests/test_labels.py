@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from jointdec.labels import label_problem, require_usable
-from jointdec.dataset import Split
 from jointdec.errors import UserError
+from jointdec.labels import label_problem, require_usable
+from jointdec.problems.molecules.dataset import molecules_split
 
 
 def split(**changes):
@@ -13,7 +13,7 @@ def split(**changes):
         "nodes": rng.dirichlet(np.ones(5), (6, 9)).astype(np.float32),
         "edges": rng.integers(0, 4, (6, 9, 9)).astype(np.uint8),
     }
-    return Split(**(good | changes))
+    return molecules_split(**(good | changes))
 
 
 def spoilt(array, *places):
@@ -35,12 +35,12 @@ def test_good_arrays_pass():
         ({"nodes": np.zeros((5, 9))}, r"nodes of mine has the shape \(5, 9\), but must have \(6, 9\) or \(6, 9, 5\)"),
         ({"edges": np.zeros((6, 9, 9, 5))}, r"edges of mine has the shape \(6, 9, 9, 5\)"),
         (
-            {"features": spoilt(split().features, ((3, 7), np.nan), ((4, 0), -np.inf), ((5, 1), np.nan))},
+            {"features": spoilt(split().x, ((3, 7), np.nan), ((4, 0), -np.inf), ((5, 1), np.nan))},
             r"features of mine holds 2 NaN and 1 infinite values, the first at index \[3, 7\]",
         ),
-        ({"nodes": spoilt(split().nodes, ((2, 1, 0), np.inf))}, r"nodes of mine holds 0 NaN and 1 infinite"),
+        ({"nodes": spoilt(split().y["nodes"], ((2, 1, 0), np.inf))}, r"nodes of mine holds 0 NaN and 1 infinite"),
         (
-            {"edges": spoilt(split().edges, ((1, 2, 3), 4), ((5, 0, 0), 255))},
+            {"edges": spoilt(split().y["edges"], ((1, 2, 3), 4), ((5, 0, 0), 255))},
             r"edges of mine holds 2 class indices outside 0 to 3, the first at index \[1, 2, 3\], which is 4",
         ),
         ({"edges": np.zeros((6, 9, 9))}, r"class indices of type float64, but must hold whole numbers"),
@@ -52,7 +52,7 @@ def test_what_no_training_survives_is_told_with_count_and_place(changes, sentenc
 
 
 def test_labels_that_are_no_distributions_are_counted_by_kind():
-    nodes = spoilt(split().nodes, ((2, 4), [2, -1, 0, 0, 0]), ((3, 0), [0.5, 0.4, 0, 0, 0]))
+    nodes = spoilt(split().y["nodes"], ((2, 4), [2, -1, 0, 0, 0]), ((3, 0), [0.5, 0.4, 0, 0, 0]))
     problem = label_problem(split(nodes=nodes), "mine")
     assert problem.startswith(
         "2 of 54 nodes labels in mine are no distributions (1 have a negative entry, 1 do not sum"

@@ -10,11 +10,11 @@ import numpy as np
 import tensorflow as tf
 
 from jointdec.dataset import Dataset, Split
-from jointdec.problems.molecules.load import load
 from jointdec.objective.formulation import CHUNK, Formulation, make_formulation
+from jointdec.problems.molecules.load import load
 from jointdec.sweeping.points import Points
-from jointdec.training.problem_loop import CompiledTraining
 from jointdec.training.evaluation import on_device
+from jointdec.training.problem_loop import CompiledTraining
 
 WATCHED = 2048  # training molecules looked at
 NEAR = 1e-3  # sums of outputs that count as near 0
@@ -71,5 +71,5 @@ def look(formulation: Formulation, split: Split) -> Row:
 
 def zero_sums(formulation: Formulation, dataset: Dataset) -> Row:
     """How many of an epoch's sums of outputs are near 0, and how many are 0."""
-    sums = formulation.logits(dataset.train.features)["nodes_logits"].sum(-1)
+    sums = formulation.logits(dataset.train.x)["nodes_logits"].sum(-1)
     return {"sums": sums.size, "near_zero": int((np.abs(sums) < NEAR).sum()), "zero": int((sums == 0).sum())}

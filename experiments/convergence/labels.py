@@ -11,11 +11,11 @@ import tensorflow as tf
 from levels import REFERENCE, Plan, configure
 
 from jointdec.dataset import Split
-from jointdec.problems.molecules.load import load
 from jointdec.objective.formulation import Tensor
+from jointdec.problems.molecules.load import load
 from jointdec.problems.molecules.tf_native import TfNative
-from jointdec.training.problem_loop import CompiledTraining
 from jointdec.training.evaluation import on_device
+from jointdec.training.problem_loop import CompiledTraining
 
 
 class LabelsStopped(TfNative):

@@ -12,10 +12,10 @@ from dataclasses import replace
 import numpy as np
 from levels import REFERENCE, Plan, configure
 
-from jointdec.problems.molecules.load import load
 from jointdec.objective.formulation import make_formulation
-from jointdec.training.problem_loop import CompiledTraining, compiled_for
+from jointdec.problems.molecules.load import load
 from jointdec.training.order import steps_per_epoch
+from jointdec.training.problem_loop import CompiledTraining, compiled_for
 
 SECONDS = 1.0  # about as long is a program timed in a round
 

@@ -8,10 +8,11 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from jointdec.training.batchwise import dense_labels
 
 from jointdec.config import Config
-from jointdec.dataset import Dataset, Split
-from jointdec.training.batchwise import dense_labels
+from jointdec.dataset import Dataset
+from jointdec.problems.molecules.dataset import molecules_split
 from jointdec.training.order import batch_order
 from jointdec.training.state import State, moment_path
 
@@ -50,7 +51,7 @@ def feature(value: float) -> Callable[[Config, Dataset], Dataset]:
     """One feature of one molecule of the step."""
 
     def put(config: Config, dataset: Dataset) -> Dataset:
-        features = dataset.train.features.copy()
+        features = dataset.train.x.copy()
         features[_molecule(config, dataset), 42] = value
         return replace(dataset, train=replace(dataset.train, features=features))
 
@@ -59,7 +60,7 @@ def feature(value: float) -> Callable[[Config, Dataset], Dataset]:
 
 def long_features(config: Config, dataset: Dataset) -> Dataset:
     """All features of one molecule of the step, 1e25 times as long."""
-    features = dataset.train.features.copy()
+    features = dataset.train.x.copy()
     features[_molecule(config, dataset)] *= np.float32(1e25)
     return replace(dataset, train=replace(dataset.train, features=features))
 
@@ -70,7 +71,7 @@ def label(value: float) -> Callable[[Config, Dataset], Dataset]:
     def put(config: Config, dataset: Dataset) -> Dataset:
         dense = dense_labels(dataset.train)
         dense["nodes"][_molecule(config, dataset), 2, 1] = value
-        return replace(dataset, train=Split(dataset.train.features, dense["nodes"], dense["edges"]))
+        return replace(dataset, train=molecules_split(dataset.train.x, dense["nodes"], dense["edges"]))
 
     return put
 

@@ -10,12 +10,12 @@ import keras
 import numpy as np
 import tensorflow as tf
 from cases import Case
+from jointdec.training.batchwise import dense_labels
 from observe import prepare
 
 from jointdec.objective.formulation import make_formulation
 from jointdec.objective.keras_formulation import KerasFormulation
 from jointdec.training import make_training
-from jointdec.training.batchwise import dense_labels
 
 PLAIN = Case("", "", None, "", "")
 Round = Callable[[], float]
@@ -82,7 +82,7 @@ def _fit(callbacks: list[Any], **options: Any) -> Round:  # noqa: ANN401 (Keras'
 
     def run() -> float:
         start = time.perf_counter()
-        formulation.model.fit(dataset.train.features, labels, batch_size=50, verbose=0, callbacks=list(callbacks))
+        formulation.model.fit(dataset.train.x, labels, batch_size=50, verbose=0, callbacks=list(callbacks))
         return 1000 * (time.perf_counter() - start) / steps
 
     return run
@@ -121,7 +121,7 @@ def _torch_pair() -> tuple[Round, Round] | None:
             with torch.autograd.set_detect_anomaly(detect):
                 for step in range(steps):
                     rows = slice(50 * step, 50 * (step + 1))
-                    trainer.step(dataset.train.features[rows], {head: array[rows] for head, array in labels.items()})
+                    trainer.step(dataset.train.x[rows], {head: array[rows] for head, array in labels.items()})
             return 1000 * (time.perf_counter() - start) / steps
 
         return run

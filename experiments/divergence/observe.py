@@ -12,10 +12,10 @@ from hydra import compose, initialize_config_dir
 
 from jointdec.config import Config, conf_folder, parse
 from jointdec.dataset import Dataset
-from jointdec.problems.molecules.load import load
-from jointdec.problems.molecules.forensics import batch_of_step, investigate
 from jointdec.divergence.last_good import LastGood, go_on, read_last_good
 from jointdec.objective.formulation import make_formulation
+from jointdec.problems.molecules.forensics import batch_of_step, investigate
+from jointdec.problems.molecules.load import load
 from jointdec.training import make_training
 from jointdec.training.loop import Loop
 from jointdec.training.order import steps_per_epoch

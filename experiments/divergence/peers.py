@@ -14,13 +14,13 @@ from typing import Any
 import keras
 import tensorflow as tf
 from cases import Case
+from jointdec.training.batchwise import dense_labels
 from observe import advance, prepare
 
 from jointdec.config import Config
 from jointdec.dataset import Dataset
 from jointdec.objective.formulation import make_formulation
 from jointdec.objective.keras_formulation import KerasFormulation
-from jointdec.training.batchwise import dense_labels
 from jointdec.training.fit import FitTraining
 from jointdec.training.order import batch_of_step, batch_order, steps_per_epoch
 
@@ -91,7 +91,7 @@ def anomaly_mode(case: Case) -> Said | None:
         for step in range(first, case.epochs * steps):
             batch = batch_of_step(config.seed, step, len(dataset.train), size)
             try:
-                trainer.step(dataset.train.features[batch], {head: array[batch] for head, array in labels.items()})
+                trainer.step(dataset.train.x[batch], {head: array[batch] for head, array in labels.items()})
             except RuntimeError as error:
                 found = re.search(r"Function '(\w+)'", str(error))
                 return Said(step, found.group(1) if found else str(error)[:60])
@@ -120,7 +120,7 @@ def _train(
         order = batch_order(config.seed, epoch, len(dataset.train))[(first * size if epoch == 0 else 0) :]
         batch = {head: array[order] for head, array in labels.items()}
         model.fit(
-            dataset.train.features[order],
+            dataset.train.x[order],
             batch,
             batch_size=size,
             shuffle=False,

@@ -10,9 +10,9 @@ import torch
 from torch.nn import functional
 
 from jointdec.config import Config
+from jointdec.problems.molecules.architecture import GRAM_WIDTH, architecture
 from jointdec.problems.molecules.sizes import EDGE_CLASSES, NODE_CLASSES, NODES
 from jointdec.problems.molecules.twin_state import decoder_state
-from jointdec.problems.molecules.architecture import GRAM_WIDTH, architecture
 from jointdec.training.state import State
 
 CLIP = 1e-7

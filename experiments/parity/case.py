@@ -14,8 +14,8 @@ import numpy as np
 import tensorflow as tf
 from contenders import BATCH, CONTENDERS, compose_config, make
 
-from jointdec.problems.molecules.load import load
 from jointdec.problems.molecules.architecture import Weights
+from jointdec.problems.molecules.load import load
 
 RECORDED = (1, 2, 3, 5, 7, 10, 15, 20, 30, 50, 70, 100, 150, 200, 300, 500, 700, 1000, 1400, 2000)
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from jointdec.problems.molecules.load import SAMPLE
-from jointdec.problems.molecules.smiles import parse_records
 from jointdec.dataset import silent
+from jointdec.problems.molecules.load import SAMPLE
 from jointdec.problems.molecules.qm9 import csv_files, smiles_records
+from jointdec.problems.molecules.smiles import parse_records
 from jointdec.problems.molecules.splits import fingerprint
 
 SIZE = 5000

@@ -11,12 +11,12 @@ from typing import Any, NamedTuple
 
 from jointdec.objective.joint import JointModel
 from jointdec.objective.mse import MeanSquaredError
-from jointdec.problems.molecules.wrong_losses import Answer, JointIndexed, SplitIndexed
 from jointdec.objective.split import Split
-from jointdec.problems.molecules.tf1_graph import Tf1Graph
-from jointdec.problems.molecules.tf_native import TfNative
 from jointdec.objective.zero_plus_total import ZeroPlusTotal
 from jointdec.problems.molecules.dot_gram import dot_gram
+from jointdec.problems.molecules.tf1_graph import Tf1Graph
+from jointdec.problems.molecules.tf_native import TfNative
+from jointdec.problems.molecules.wrong_losses import Answer, JointIndexed, SplitIndexed
 
 
 class Attempt(NamedTuple):

@@ -20,9 +20,9 @@ import mlflow
 import numpy as np
 from omegaconf import DictConfig
 
-from jointdec.config import ModelConfig
-from jointdec.problems.molecules.cross_entropies import edge_cross_entropy, node_cross_entropy
 from jointdec.problems.molecules.architecture import initial_weights
+from jointdec.problems.molecules.config import ModelConfig
+from jointdec.problems.molecules.cross_entropies import edge_cross_entropy, node_cross_entropy
 from jointdec.problems.molecules.decoder import stock_model
 
 

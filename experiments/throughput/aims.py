@@ -9,7 +9,7 @@ import numpy as np
 from floor import floor_ms
 from rows import Row, find
 
-from jointdec.config import ModelConfig
+from jointdec.problems.molecules.config import ModelConfig
 
 
 class Verdict(NamedTuple):

@@ -10,7 +10,7 @@ from floor import floor_ms
 from matplotlib.figure import Figure
 from rows import Row, find
 
-from jointdec.config import ModelConfig
+from jointdec.problems.molecules.config import ModelConfig
 
 OURS, THEIRS, FLOOR = "#0b6e4f", "#8a93a6", "#c8553d"
 NAMES_OF_OURS = ("compiled", "bare", "loop")

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from jointdec.config import ModelConfig
-from jointdec.problems.molecules.sizes import EDGE_CLASSES, NODES
 from jointdec.problems.molecules.architecture import GRAM_WIDTH, architecture
+from jointdec.problems.molecules.config import ModelConfig
+from jointdec.problems.molecules.sizes import EDGE_CLASSES, NODES
 
 MATMUL_SIZE = 2048
 MATMUL_FLOPS = 2 * MATMUL_SIZE**3

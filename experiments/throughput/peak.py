@@ -27,8 +27,8 @@ def train(what: str) -> None:
     """One epoch and its validation."""
     from problem import Problem, compose_config, repeated
 
-    from jointdec.problems.molecules.load import load
     from jointdec.objective.formulation import make_formulation
+    from jointdec.problems.molecules.load import load
     from jointdec.training.problem_loop import CompiledTraining
 
     config = compose_config(f"data={'qm9' if what == 'qm9' else 'molecules'}", f"training.batch_size={BATCH}")

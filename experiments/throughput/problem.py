@@ -14,8 +14,9 @@ from hydra import compose, initialize_config_dir
 
 from jointdec.config import Config, conf_folder, parse
 from jointdec.dataset import Dataset, Split
-from jointdec.problems.molecules.sizes import EDGE_CLASSES, NODE_CLASSES
 from jointdec.problems.molecules.architecture import Weights, initial_weights
+from jointdec.problems.molecules.dataset import molecules_split
+from jointdec.problems.molecules.sizes import EDGE_CLASSES, NODE_CLASSES
 from jointdec.training.order import batch_order
 
 FIELDS = ("features", "nodes", "edges")
@@ -55,8 +56,8 @@ class Problem:
     def one_hot(self) -> dict[str, npt.NDArray[np.float32]]:
         """Labels as Keras and TF1 want them: nodes (n, 9, 5), edges (n, 9, 9, 4)."""
         return {
-            "nodes": np.eye(NODE_CLASSES, dtype=np.float32)[self.molecules.nodes],
-            "edges": np.eye(EDGE_CLASSES, dtype=np.float32)[self.molecules.edges],
+            "nodes": np.eye(NODE_CLASSES, dtype=np.float32)[self.molecules.y["nodes"]],
+            "edges": np.eye(EDGE_CLASSES, dtype=np.float32)[self.molecules.y["edges"]],
         }
 
     def pack(self, file: Path) -> dict[str, Any]:
@@ -78,7 +79,7 @@ def compose_config(*overrides: str) -> Config:
 
 def rows(split: Split, indices: npt.NDArray[np.integer]) -> Split:
     """These molecules alone; an index may occur more than once."""
-    return Split(*(getattr(split, name)[indices] for name in FIELDS))
+    return molecules_split(*(getattr(split, name)[indices] for name in FIELDS))
 
 
 def repeated(split: Split, size: int) -> Split:
@@ -94,4 +95,4 @@ def save(split: Split, file: Path) -> None:
 def read(file: Path) -> Split:
     """What `save` wrote."""
     with np.load(file, allow_pickle=False) as arrays:
-        return Split(*(arrays[name] for name in FIELDS))
+        return molecules_split(*(arrays[name] for name in FIELDS))

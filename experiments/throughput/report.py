@@ -9,7 +9,7 @@ from aims import Verdict
 from floor import MATMUL_FLOPS, floor_ms, step_flops
 from rows import Row, find
 
-from jointdec.config import ModelConfig
+from jointdec.problems.molecules.config import ModelConfig
 
 BEGIN, END = "<!-- results: written by throughput.py -->", "<!-- end of results -->"
 

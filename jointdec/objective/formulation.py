@@ -1,7 +1,7 @@
 """What a formulation offers: how the heads' losses become one number to differentiate, and nothing else.
 
-The training loops, the optimizer, the checkpoint and the metrics are shared and never ask which one it is. A class says
-in ``summary`` what it is; the configuration's ``loss.name`` is the name of its module here, or one of the problem's own.
+The training loops, the optimizer, the checkpoint and the metrics are shared and never ask which one it is. A class
+says in ``summary`` what it is; the configuration's ``loss.name`` is the name of its module here, or one of the problem's own.
 """
 
 from __future__ import annotations
@@ -9,7 +9,8 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from importlib import import_module
-from typing import Any, ClassVar
+from operator import itemgetter
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +19,9 @@ from jointdec.config import Config
 from jointdec.dataset import leaves, map_leaves
 from jointdec.problem import OBJECTIVES, Problem
 from jointdec.problems import find
+
+if TYPE_CHECKING:
+    import keras
 
 CHUNK = 1024  # examples at a time outside of training
 Tensor = Any  # of the framework that the formulation is written in
@@ -77,11 +81,13 @@ class Formulation(ABC):
     def logits(self, x: Any) -> dict[str, npt.NDArray[np.floating]]:  # noqa: ANN401 (a tree of arrays)
         """What `heads` says of any number of examples, as arrays by ``HEAD_logits``."""
         size = len(next(leaves(x)))
-        chunks = [
-            self._numpy_heads(map_leaves(lambda array, rows=slice(first, first + CHUNK): array[rows], x))
-            for first in range(0, size, CHUNK)
-        ]
+        parts = (slice(first, first + CHUNK) for first in range(0, size, CHUNK))
+        chunks = [self._numpy_heads(map_leaves(itemgetter(part), x)) for part in parts]
         return {f"{head}_logits": np.concatenate([chunk[head] for chunk in chunks]) for head in self.problem.heads}
+
+    def trained_model(self) -> keras.Model:
+        """The problem's own model, if it is one in Keras."""
+        raise NotImplementedError
 
     def count_parameters(self) -> int:
         """The number of trainable numbers."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import keras
@@ -86,8 +87,7 @@ class HeadLoss:
                 "is no loss of Keras's."
             ) from error
         if "from_logits" in inspect.signature(function).parameters:
-            taking = function
-            function = lambda y, y_pred: taking(y, y_pred, from_logits=True)  # noqa: E731 (closes over taking)
+            function = partial(function, from_logits=True)
         if kind == "classes" and "sparse" not in name.lower():
             return lambda y, y_pred: function(ops.one_hot(y, self.shape[-1], dtype=y_pred.dtype), y_pred)
         if kind in ("classes", "distribution") or name in WHOLE_VECTORS:

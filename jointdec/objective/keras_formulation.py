@@ -129,6 +129,10 @@ class KerasFormulation(Formulation):
         """Compile the model with this formulation's loss and Keras's other options (optimizer, metrics...)."""
         raise NotImplementedError
 
+    def trained_model(self) -> keras.Model:
+        """See `Formulation.trained_model`."""
+        return self.inner
+
     def heads(self, x: Tensor) -> dict[str, Tensor]:
         """See `Formulation.heads`."""
         heads: dict[str, Tensor] = self.model(x, training=False)

@@ -1,8 +1,9 @@
-"""How right the outputs are: the metrics of heads and of a whole problem, as sums that add up over chunks of examples."""
+"""How right outputs are: the metrics of heads and of a whole problem, as sums that add up over chunks of examples."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import keras
@@ -37,7 +38,7 @@ class Measures:
             for metric in (DEFAULT_METRIC[head.kind],) if head.metrics is None else head.metrics:
                 self._add(name, head, metric, problem.where)
         self._over_all = {
-            name: Term(name, self._all_right if function == "all_right" else function, "metric", problem.where)
+            name: Term(name, function if callable(function) else self._all_right, "metric", problem.where)
             for name, function in problem.metrics.items()
         }
         self.names = (*self._of_head, *self._over_all)
@@ -61,28 +62,21 @@ class Measures:
         return found
 
     def update(self, labels: Tensors, outputs: Tensors, weights: Tensors) -> None:
-        """Feed Keras's own metrics with a chunk."""
+        """Feed Keras's own metrics with a chunk: labels and predictions of all places one below the other."""
         for name, (head, metric) in self.stateful.items():
-            kind, y, prediction, weight = self._heads[head].kind, labels[head], outputs[head], weights.get(head)
-            prediction = predictions(kind, prediction)
+            kind, weight = self._heads[head].kind, weights.get(head)
+            y, prediction = labels[head], predictions(kind, outputs[head])
             if kind in ("classes", "distribution"):
                 count = prediction.shape[-1]
                 prediction = ops.reshape(prediction, (-1, count))
-                if kind == "classes" and "sparse" not in type(metric).__name__.lower():
-                    y = ops.one_hot(y, count, dtype=prediction.dtype)
-                y = ops.reshape(
-                    y,
-                    (-1, count)
-                    if len(y.shape) > 1
-                    and y.shape[-1] == count
-                    and kind != "classes"
-                    or "sparse" not in type(metric).__name__.lower()
-                    else (-1,),
-                )
-                weight = None if weight is None else ops.reshape(weight, (-1,))
+                sparse = "sparse" in type(metric).__name__.lower()
+                if kind == "classes":
+                    y = ops.reshape(y, (-1,)) if sparse else ops.one_hot(ops.reshape(y, (-1,)), count)
+                else:
+                    y = ops.argmax(ops.reshape(y, (-1, count)), axis=-1) if sparse else ops.reshape(y, (-1, count))
             elif weight is not None or len(prediction.shape) < 2:
                 y, prediction = ops.reshape(y, (-1, 1)), ops.reshape(prediction, (-1, 1))
-                weight = None if weight is None else ops.reshape(weight, (-1,))
+            weight = None if weight is None else ops.reshape(weight, (-1,))
             with blamed(f"The metric {name!r}"):
                 metric.update_state(y, prediction, sample_weight=weight)
 
@@ -106,7 +100,7 @@ class Measures:
         right = None
         for name, head in self._heads.items():
             if head.kind in ("classes", "distribution", "multilabel"):
-                hit = accuracy_of(head.kind, dict.__getitem__(y, name), y_pred[name])  # type: ignore[arg-type]  # Seen is a dict
+                hit = accuracy_of(head.kind, y[name], y_pred[name])
                 hit = ops.all(ops.reshape(hit, (ops.shape(hit)[0], -1)), axis=1)
                 right = hit if right is None else ops.logical_and(right, hit)
         if right is None:
@@ -137,16 +131,16 @@ def _sums(values: Tensor, weights: Tensor | None) -> tuple[Tensor, Tensor]:
     return mean_of(values, None) * count, count
 
 
-OWN: dict[str, dict[str, Callable[[Tensor, Tensor], Tensor]]] = {
-    **{
-        kind: {"accuracy": lambda y, y_pred, kind=kind: accuracy_of(kind, y, y_pred)}
-        for kind in ("classes", "distribution", "multilabel")
-    },
-    **{
-        kind: {
-            "mae": lambda y, y_pred, kind=kind: ops.abs(y - predictions(kind, y_pred)),
-            "mse": lambda y, y_pred, kind=kind: ops.square(y - predictions(kind, y_pred)),
-        }
-        for kind in ("real", "counts")
-    },
+def _absolute(kind: str, y: Tensor, y_pred: Tensor) -> Tensor:
+    return ops.abs(y - predictions(kind, y_pred))
+
+
+def _squared(kind: str, y: Tensor, y_pred: Tensor) -> Tensor:
+    return ops.square(y - predictions(kind, y_pred))
+
+
+Values = Callable[[Tensor, Tensor], Tensor]
+OWN: dict[str, dict[str, Values]] = {
+    **{kind: {"accuracy": partial(accuracy_of, kind)} for kind in ("classes", "distribution", "multilabel")},
+    **{kind: {"mae": partial(_absolute, kind), "mse": partial(_squared, kind)} for kind in ("real", "counts")},
 }

@@ -89,7 +89,7 @@ def judge_own(problem: Problem, formulation: Formulation, dataset: Dataset, fold
     if len(inspect.signature(problem.judge).parameters) != 3:
         raise BadProblem(f"{where} must take (model, dataset, folder).")
     with blamed(where):
-        found = problem.judge(formulation.inner, dataset, folder)
+        found = problem.judge(formulation.trained_model(), dataset, folder)
     if found is None:
         return {}
     try:

@@ -65,7 +65,8 @@ def defaults_of(schema: type[Any]) -> dict[str, Any]:
     """The keys and their defaults, without ``name``."""
     found = {}
     for member in fields(schema)[1:]:
-        found[member.name] = member.default if member.default is not MISSING else member.default_factory()  # type: ignore[misc]  # a field has either
+        made = None if member.default_factory is MISSING else member.default_factory()
+        found[member.name] = made if member.default is MISSING else member.default
     return found
 
 
@@ -86,7 +87,7 @@ def _allowed(annotation: Any, what: str) -> Any:  # noqa: ANN401 (an annotation)
     if origin in (Union, types.UnionType) and type(None) in arguments and len(arguments) == 2:
         inner = next(argument for argument in arguments if argument is not type(None))
         if get_origin(inner) is Literal:
-            return Annotated[str | None, Limits(one_of=(*get_args(inner), None))]
+            return str | None  # one of its words, or nothing: the function sees to it
         return _allowed(inner, what) | None
     if (
         origin in (list, tuple)

@@ -36,7 +36,7 @@ def load_own(problem: Problem, config: DataConfig, progress: Progress) -> Datase
         given = problem.data(**keys)
     if isinstance(given, Dataset):
         splits = {name: _split(split, problem, f"the {name} split of {where}") for name, split in given.splits.items()}
-        dataset = replace(given, **splits)
+        dataset = given.with_splits(splits)
     else:
         dataset = _drawn(_split(given, problem, where), where)
     progress("data", 1, 1)

@@ -26,7 +26,7 @@ from jointdec.errors import UserError
 from jointdec.sweeping.settings import SweepConfig
 from jointdec.sweeping.space import Space, grid
 from jointdec.tracking.identity import HOST, host, is_alive
-from jointdec.tracking.records import ADDED, flat, spelling
+from jointdec.tracking.records import added, flat, spelling
 
 DEFINITION, SESSION = "jointdec.definition", "jointdec.session"  # attributes of the study
 CAUSE, AGAIN, REPEATS, DEATHS, RUN_ID, WORKER, SEEN, EPOCHS = (  # attributes of trials

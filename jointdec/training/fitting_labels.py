@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from jointdec.dataset import Dataset
 from jointdec.labels import fitted
 from jointdec.objective.formulation import Formulation
@@ -20,10 +18,9 @@ def fit_labels(dataset: Dataset, formulation: Formulation) -> Dataset:
         return dataset  # of molecules, whose shapes are known
     problem = formulation.problem
     shapes = {head: loss.shape for head, loss in formulation.losses.items()}
-    return replace(
-        dataset,
-        **{
+    return dataset.with_splits(
+        {
             name: fitted(split, problem.heads, shapes, f"the {name} split of {problem.where}")
             for name, split in dataset.splits.items()
-        },
+        }
     )

@@ -23,9 +23,11 @@ def test_an_atom_has_no_gradient_where_the_share_of_its_true_class_is_clipped(st
     split = make_dataset(200).train
     formulation = make_formulation(make_config("loss=answer", "seed=3"))
     seen = study.watch.look(formulation, split)
-    outputs = formulation.logits(split.features)["nodes_logits"].astype(np.float64)
-    share = np.take_along_axis(outputs / outputs.sum(-1, keepdims=True), split.nodes[..., None].astype(int), -1)[..., 0]
-    clipped, right = (share < CLIP) | (share > 1 - CLIP), outputs.argmax(-1) == split.nodes
+    outputs = formulation.logits(split.x)["nodes_logits"].astype(np.float64)
+    share = np.take_along_axis(outputs / outputs.sum(-1, keepdims=True), split.y["nodes"][..., None].astype(int), -1)[
+        ..., 0
+    ]
+    clipped, right = (share < CLIP) | (share > 1 - CLIP), outputs.argmax(-1) == split.y["nodes"]
     assert 0.2 < clipped.mean() < 0.8  # so that it says something
     assert seen["right"] == pytest.approx(right.mean())
     assert seen["no_gradient_wrong"] == pytest.approx((clipped & ~right).mean(), abs=2 / right.size)

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from jointdec.config import ModelConfig
 from jointdec.objective.formulation import CHUNK, make_formulation
+from jointdec.problems.molecules.config import ModelConfig
 
 FORMULATIONS = ["joint", "split", "zero_plus_total", "tf_native"]
 FLOAT64 = "training.precision=float64"
@@ -14,12 +14,12 @@ FLOAT64 = "training.precision=float64"
 @pytest.fixture
 def labels(molecules):
     """Nodes, edges of 6 molecules, as class indices."""
-    return molecules.train.nodes[:6], molecules.train.edges[:6]
+    return molecules.train.y["nodes"][:6], molecules.train.y["edges"][:6]
 
 
 @pytest.fixture
 def features(molecules):
-    return molecules.train.features[:6].astype(np.float64)
+    return molecules.train.x[:6].astype(np.float64)
 
 
 def one_hot(nodes, edges, dtype="float64"):

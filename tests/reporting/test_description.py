@@ -6,15 +6,15 @@ from hydra import compose, initialize_config_dir
 from jointdec.config import conf_folder, parse
 from jointdec.divergence.record import Divergence
 from jointdec.divergence.runaway import Runaway
+from jointdec.problems.molecules.specimens import Finding
 from jointdec.reporting.description import description
 from jointdec.reporting.findings import Findings
-from jointdec.problems.molecules.specimens import Finding
 
 
-def describe(*overrides, outcome="finished", final=None, label_warning=None, findings=None):
+def describe(*overrides, outcome="finished", final=None, warnings=None, findings=None):
     with initialize_config_dir(str(conf_folder()), version_base="1.3"):
         config = parse(compose("config", overrides=list(overrides)))
-    dataset = SimpleNamespace(name="molecules", train=range(4000), digest="abc123", label_warning=label_warning)
+    dataset = SimpleNamespace(name="molecules", train=range(4000), digest="abc123", warnings=warnings)
     return description(config, dataset, outcome, [], final or {}, findings or Findings())
 
 
@@ -37,7 +37,7 @@ def test_it_says_when_a_loss_ran_away_while_finite():
 
 
 def test_it_warns_of_labels_that_are_no_distributions():
-    text = describe(label_warning="5 of 6 labels are no distributions.")
+    text = describe(warnings="5 of 6 labels are no distributions.")
     assert "5 of 6 labels are no distributions." in text
     assert "no lower bound" in text
     assert "no lower bound" not in describe()

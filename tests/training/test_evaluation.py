@@ -5,8 +5,8 @@ import pytest
 import tensorflow as tf
 
 from jointdec.objective.formulation import CHUNK, make_formulation
-from jointdec.problems.molecules.tf_native import TfNative
 from jointdec.problems.molecules.reconstruction import reconstruction
+from jointdec.problems.molecules.tf_native import TfNative
 from jointdec.training import evaluation
 from jointdec.training.evaluation import Arrays, Evaluation
 
@@ -109,9 +109,9 @@ def test_every_formulation_is_evaluated_alike(make_config, molecules, decoder_tr
     decoder = make_formulation(config)
     split = molecules.val
     means = Evaluation(decoder, jit=False)(evaluation.on_device(split, tf.float64))
-    expected = decoder_truth(config.model, decoder.get_weights(), split.features, split.nodes, split.edges)
+    expected = decoder_truth(config.model, decoder.get_weights(), split.x, split.y["nodes"], split.y["edges"])
     losses = expected.losses()
-    logits = decoder.logits(split.features.astype(np.float64))
-    shares = reconstruction(split.nodes, split.edges, **logits)
+    logits = decoder.logits(split.x.astype(np.float64))
+    shares = reconstruction(split.y["nodes"], split.y["edges"], **logits)
     losses["loss"] = losses["nodes"] + 2 * losses["edges"]
     assert means == pytest.approx({**losses, **shares}, rel=1e-12)

@@ -59,7 +59,7 @@ def truth_after(make_config, make_dataset):
 
 def with_bad_molecules(dataset, *steps, bad=np.nan):
     """A feature of one molecule in each of these steps of the epoch is not finite."""
-    features, order = dataset.train.features.copy(), batch_order(0, EPOCH, SIZE)
+    features, order = dataset.train.x.copy(), batch_order(0, EPOCH, SIZE)
     for step in steps:
         features[order[step * BATCH + 3], 4] = bad
     return replace(dataset, train=replace(dataset.train, features=features))

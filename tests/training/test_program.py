@@ -5,10 +5,11 @@ import functools
 import numpy as np
 import pytest
 
-from jointdec.dataset import Dataset, Split
+from jointdec.dataset import Dataset
 from jointdec.objective.formulation import make_formulation
-from jointdec.training.problem_loop import CompiledTraining
+from jointdec.problems.molecules.dataset import molecules_split
 from jointdec.training.order import batch_order
+from jointdec.training.problem_loop import CompiledTraining
 
 FORMULATIONS = ["joint", "split", "tf_native"]
 LOSSES = ("loss", "nodes", "edges")
@@ -25,7 +26,7 @@ def numpy_training(truth, config, weights, split, epochs):
         order = batch_order(config.seed, epoch, len(split), reshuffle=config.training.reshuffle)
         for first in range(0, len(split), size):
             batch = order[first : first + size]
-            decoder = truth(config.model, weights, split.features[batch], split.nodes[batch], split.edges[batch])
+            decoder = truth(config.model, weights, split.x[batch], split.y["nodes"][batch], split.y["edges"][batch])
             loss, gradients = decoder.losses(), decoder.backward(w.nodes, w.edges)
             norm = np.sqrt(sum((g**2).sum() for g in gradients.values()))
             rows.append([w.nodes * loss["nodes"] + w.edges * loss["edges"], loss["nodes"], loss["edges"], norm])
@@ -147,8 +148,8 @@ def test_dense_labels_train_as_the_classes_that_they_stand_for(make_config):
     rng = np.random.default_rng(0)
     nodes, edges = rng.integers(0, 5, (12, 9)), rng.integers(0, 4, (12, 9, 9))
     features = rng.normal(size=(12, 135)).astype(np.float32)
-    dense = Split(features, np.eye(5, dtype=np.float32)[nodes], np.eye(4, dtype=np.float32)[edges])
-    classes = Split(features, nodes.astype(np.uint8), edges.astype(np.uint8))
+    dense = molecules_split(features, np.eye(5, dtype=np.float32)[nodes], np.eye(4, dtype=np.float32)[edges])
+    classes = molecules_split(features, nodes.astype(np.uint8), edges.astype(np.uint8))
     weights = []
     for split in (dense, classes):
         config = make_config("loss=tf_native", "model.tower=[8]", "training.batch_size=5", "training.jit=false")

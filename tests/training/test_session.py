@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from jointdec.config import ModelConfig
 from jointdec.objective.formulation import make_formulation
-from jointdec.training import make_training
+from jointdec.problems.molecules.config import ModelConfig
 from jointdec.problems.molecules.session import SessionTraining
+from jointdec.training import make_training
 
 FLAGS = ["model.tower=[8]", "training.batch_size=10", "training.precision=float64", "training.norms=1"]
 

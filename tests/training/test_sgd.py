@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from jointdec.problems.molecules.twin_state import decoder_state
-from jointdec.problems.molecules.twin import trace_step
 from jointdec.objective.formulation import make_formulation
+from jointdec.problems.molecules.twin import trace_step
+from jointdec.problems.molecules.twin_state import decoder_state
 from jointdec.training import make_training
 from jointdec.training.problem_loop import CompiledTraining
 
@@ -64,8 +64,8 @@ def test_the_trace_of_a_step_ends_in_the_weights_that_the_loop_ends_in(make_conf
 
 
 def test_a_divergence_under_sgd_has_a_cause_and_can_be_gone_on_from(make_config, make_dataset):
-    from jointdec.problems.molecules.forensics import batch_of_step, investigate
     from jointdec.divergence.last_good import LastGood, go_on
+    from jointdec.problems.molecules.forensics import batch_of_step, investigate
 
     flags = ["loss=tf_native", "optimizer=sgd", "model.tower=[8]", "training.batch_size=10", "training.jit=false"]
     config, dataset = make_config(*flags, "optimizer.learning_rate=1e4"), make_dataset(23)

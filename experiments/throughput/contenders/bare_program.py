@@ -29,7 +29,7 @@ def bare(problem: Problem) -> Contender:
         def body(step: Tensor, total: Tensor) -> tuple[Tensor, Tensor]:
             batch = data.rows(batches[step])
             with tf.GradientTape() as tape:
-                heads = formulation.heads(batch.features)
+                heads = formulation.heads(batch.x)
                 loss = formulation.loss(batch.labels(heads), heads)["loss"]
             adam.apply(tape.gradient(loss, list(variables.values())))
             return step + 1, total + loss

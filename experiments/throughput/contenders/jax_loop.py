@@ -10,8 +10,8 @@ import jax
 import jax.numpy as jnp
 from problem import Contender, Problem, Round
 
-from jointdec.problems.molecules.sizes import EDGE_CLASSES, NODE_CLASSES, NODES
 from jointdec.problems.molecules.architecture import GRAM_WIDTH, Dense, architecture
+from jointdec.problems.molecules.sizes import EDGE_CLASSES, NODE_CLASSES, NODES
 
 BETA_1, BETA_2 = 0.9, 0.999
 Weights = dict[str, jax.Array]
@@ -72,7 +72,7 @@ def _start(problem: Problem) -> tuple[State, Data]:
         return {name: jnp.zeros_like(value) for name, value in weights.items()}
 
     molecules = problem.molecules
-    data = (jnp.asarray(molecules.features), jnp.asarray(molecules.nodes), jnp.asarray(molecules.edges))
+    data = (jnp.asarray(molecules.x), jnp.asarray(molecules.y["nodes"]), jnp.asarray(molecules.y["edges"]))
     return State(weights, zeros(), zeros(), jnp.zeros((), jnp.int32)), data
 
 

@@ -25,7 +25,7 @@ def defaults(problem: Problem) -> Contender:
 
     def epoch(number: int) -> Round:
         order = problem.batches(number).ravel()
-        x, y = problem.molecules.features[order], {head: array[order] for head, array in labels.items()}
+        x, y = problem.molecules.x[order], {head: array[order] for head, array in labels.items()}
         return _fit(problem, model, x, y, batch_size=problem.batch, shuffle=False)
 
     return epoch
@@ -38,7 +38,7 @@ def tuned(problem: Problem) -> Contender:
 
     def epoch(number: int) -> Round:
         order = problem.batches(number).ravel()
-        arrays = (problem.molecules.features[order], {head: array[order] for head, array in labels.items()})
+        arrays = (problem.molecules.x[order], {head: array[order] for head, array in labels.items()})
         data = tf.data.Dataset.from_tensor_slices(arrays).batch(problem.batch, drop_remainder=True)
         return _fit(problem, model, data.prefetch(tf.data.AUTOTUNE))
 

@@ -9,8 +9,8 @@ import numpy as np
 import tensorflow as tf
 from problem import Contender, Problem, Round
 
-from jointdec.problems.molecules.sizes import EDGE_CLASSES, FEATURES, NODE_CLASSES, NODES
 from jointdec.problems.molecules.architecture import GRAM_WIDTH, Dense, architecture
+from jointdec.problems.molecules.sizes import EDGE_CLASSES, FEATURES, NODE_CLASSES, NODES
 
 v1 = tf.compat.v1
 Tensor = Any  # TensorFlow has no types
@@ -27,7 +27,7 @@ def tf1(problem: Problem) -> Contender:
         train = v1.train.AdamOptimizer(adam.learning_rate, epsilon=adam.epsilon).minimize(loss)
         session = v1.Session()
         session.run(v1.global_variables_initializer())
-    features, labels = problem.molecules.features, problem.one_hot()
+    features, labels = problem.molecules.x, problem.one_hot()
 
     def epoch(number: int) -> Round:
         batches, losses = problem.batches(number), []

@@ -12,8 +12,8 @@ from problem import Contender, Problem, Round
 from torch.nn import functional
 
 from contenders import Missing
-from jointdec.problems.molecules.sizes import EDGE_CLASSES, NODE_CLASSES, NODES
 from jointdec.problems.molecules.architecture import GRAM_WIDTH, Dense, architecture
+from jointdec.problems.molecules.sizes import EDGE_CLASSES, NODE_CLASSES, NODES
 
 Loss = Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
 
@@ -76,9 +76,9 @@ def _contender(problem: Problem, wrap: Callable[[Decoder], Loss]) -> Contender:
     loss_of = wrap(decoder)
     optimizer = problem.config.optimizer
     adam = torch.optim.Adam(decoder.parameters(), lr=optimizer.learning_rate, eps=optimizer.epsilon)
-    features = torch.tensor(problem.molecules.features, device=device)
-    nodes = torch.tensor(problem.molecules.nodes, dtype=torch.int64, device=device)
-    edges = torch.tensor(problem.molecules.edges, dtype=torch.int64, device=device)
+    features = torch.tensor(problem.molecules.x, device=device)
+    nodes = torch.tensor(problem.molecules.y["nodes"], dtype=torch.int64, device=device)
+    edges = torch.tensor(problem.molecules.y["edges"], dtype=torch.int64, device=device)
 
     def epoch(number: int) -> Round:
         batches = torch.tensor(problem.batches(number), device=device)

@@ -97,7 +97,7 @@ class Tf1Graph(Formulation):
         weights: Weights = self._session.run(self.variables)
         return weights
 
-    def set_weights(self, weights: Weights) -> None:
+    def set_weights(self, weights: Mapping[str, Any]) -> None:
         """See `Formulation.set_weights`."""
         self._assign({name: weights[name] for name in self.variables})
 

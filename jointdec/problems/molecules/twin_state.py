@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from jointdec.config import ModelConfig
+from jointdec.problems.molecules.config import ModelConfig
 from jointdec.problems.molecules.architecture import Weights, architecture
 from jointdec.training.state import State, moment_path
 

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from jointdec.config import ArraysConfig
-from jointdec.problems.molecules.load import load
 from jointdec.errors import UserError
+from jointdec.problems.molecules.load import load
 
 
 def arrays(rows=40):
@@ -24,11 +24,11 @@ def test_every_row_of_the_file_is_in_one_split_with_its_own_labels(tmp_path):
     dataset, source = loaded(tmp_path), arrays()
     splits = (dataset.train, dataset.val, dataset.test)
     assert [len(split) for split in splits] == [32, 4, 4]
-    assert (dataset.is_molecules, dataset.label_warning) == (False, None)
+    assert (dataset.is_molecules, dataset.warnings) == (False, None)
     seen = []
     for split in splits:
-        assert (split.nodes.dtype, split.edges.dtype, split.features.dtype) == (np.uint8, np.float32, np.float32)
-        for features, nodes, edges in zip(split.features, split.nodes, split.edges, strict=True):
+        assert (split.y["nodes"].dtype, split.y["edges"].dtype, split.x.dtype) == (np.uint8, np.float32, np.float32)
+        for features, nodes, edges in zip(split.x, split.y["nodes"], split.y["edges"], strict=True):
             row = int(np.abs(source["features"] - features).sum(1).argmin())
             np.testing.assert_array_equal(nodes, source["nodes"][row])
             np.testing.assert_array_equal(edges, source["edges"][row])

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-
 from jointdec.problems.molecules.catalogue import CAUSES
-from jointdec.problems.molecules.causes import RULES
-from jointdec.problems.molecules.forensics import batch_of_step, investigate, investigate_runaway
+
 from jointdec.divergence.runaway import Runaway
 from jointdec.objective.formulation import make_formulation
+from jointdec.problems.molecules.causes import RULES
+from jointdec.problems.molecules.forensics import batch_of_step, investigate, investigate_runaway
 from jointdec.training import make_training
 from jointdec.training.state import State, moment_path
 
@@ -46,7 +46,7 @@ def with_number(state, path, number):
 
 def test_a_nan_in_a_feature_is_named_with_its_molecule_and_column(diverge):
     def fault(dataset):
-        features = dataset.train.features.copy()
+        features = dataset.train.x.copy()
         features[17, 42] = np.nan
         return replace(dataset, train=replace(dataset.train, features=features))
 
@@ -54,7 +54,7 @@ def test_a_nan_in_a_feature_is_named_with_its_molecule_and_column(diverge):
     row = found.batch.tolist().index(17)
     assert (found.tensor, found.cause) == ("features", "bad_input")
     assert found.batch.tolist() == batch_of_step(config, dataset, found.step).tolist()
-    assert f"at [{row}, 42] is nan: row 17 of the train split ({dataset.train.smiles[17]})" in found.where
+    assert f"at [{row}, 42] is nan: row 17 of the train split ({dataset.train.names[17]})" in found.where
 
 
 def test_the_batch_of_a_later_epoch_is_the_first_epoch_s_where_nothing_is_reshuffled(make_config, make_dataset):
@@ -93,7 +93,7 @@ def test_a_setting_that_overflows_is_named_as_the_cause(diverge, overrides, tens
 )
 def test_labels_that_are_no_distributions_are_not_blamed_for_what_something_else_did(diverge, overrides, cause):
     def fault(dataset):
-        return replace(dataset, label_warning="5 labels are none.")
+        return replace(dataset, warnings="5 labels are none.")
 
     _, _, found = diverge(*overrides, fault=fault)
     assert found.cause == cause
@@ -136,13 +136,13 @@ def test_a_step_that_is_finite_after_all_is_unknown_and_says_so(make_config, mak
 
 
 def test_a_runaway_of_labels_that_are_no_distributions_is_blamed_on_them(make_config, make_dataset):
-    config, dataset = make_config(*TINY), replace(make_dataset(60), label_warning="5 labels are none.")
+    config, dataset = make_config(*TINY), replace(make_dataset(60), warnings="5 labels are none.")
     state = make_training(config, make_formulation(config), dataset).state()
     found = investigate_runaway(config, dataset, state, Runaway(3, "nodes", "below_zero", -2.0, 1.0))
     assert (found.step, found.tensor, found.cause) == (3, "nodes_loss", "labels_not_a_distribution")
     assert found.runaway
     assert found.override == ""
-    unlabelled = replace(dataset, label_warning=None)
+    unlabelled = replace(dataset, warnings=None)
     assert investigate_runaway(config, unlabelled, state, Runaway(3, "nodes", "growth", 1e9, 1.0)).cause == "unknown"
 
 

@@ -12,19 +12,19 @@ def dataset():
 
 def test_features_and_labels_have_the_shapes_of_molecules_and_are_float32(dataset):
     for split, n in [(dataset.train, 2000), (dataset.val, 200), (dataset.test, 200)]:
-        assert split.features.shape == (n, 135)
-        assert split.nodes.shape == (n, 9, 5)
-        assert split.edges.shape == (n, 9, 9, 4)
-        assert {array.dtype for array in (split.features, split.nodes, split.edges)} == {np.dtype(np.float32)}
+        assert split.x.shape == (n, 135)
+        assert split.y["nodes"].shape == (n, 9, 5)
+        assert split.y["edges"].shape == (n, 9, 9, 4)
+        assert {array.dtype for array in (split.x, split.y["nodes"], split.y["edges"])} == {np.dtype(np.float32)}
 
 
 def test_the_numbers_are_standard_normal_and_no_two_splits_share_any(dataset):
-    for array in (dataset.train.features, dataset.train.nodes, dataset.train.edges):
+    for array in (dataset.train.x, dataset.train.y["nodes"], dataset.train.y["edges"]):
         # 90,000 numbers or more: 6 standard errors of the mean, of the variance and of the fourth moment
         assert abs(array.mean()) < 0.02
         assert abs(array.var() - 1) < 0.03
         assert abs((array**4).mean() - 3) < 0.2
-    flat = [set(split.features.ravel().tolist()) for split in (dataset.train, dataset.val, dataset.test)]
+    flat = [set(split.x.ravel().tolist()) for split in (dataset.train, dataset.val, dataset.test)]
     share = len(set.union(*flat)) / sum(map(len, flat))
     assert share > 0.98  # float32 has repeats by chance
 
@@ -35,7 +35,7 @@ def test_every_load_gives_the_same_numbers(dataset):
 
 def test_there_are_no_molecules_to_decode_or_to_sample(dataset):
     assert not dataset.is_molecules
-    assert dataset.train.smiles == ()
+    assert dataset.train.names == ()
     assert dataset.skipped == ()
 
 

@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rdkit import Chem
 
-from jointdec.problems.molecules.smiles import to_molecule
 from jointdec.problems.molecules.generation import SHARES, canonical_smiles, connected, generation
+from jointdec.problems.molecules.smiles import to_molecule
 from jointdec.sweeping.settings import FINAL_METRICS
 
 ATOMS = {"C": 0, "O": 1, "N": 2, "F": 3, "none": 4}

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jointdec.config import MoleculesConfig
-from jointdec.problems.molecules.load import SAMPLE, load
 from jointdec.errors import UserError
+from jointdec.problems.molecules.load import SAMPLE, load
 
 NAMES = ("train", "val", "test")
 
@@ -38,23 +38,23 @@ def test_the_sample_has_5000_molecules_of_which_500_validate_and_500_test(sample
     assert [len(getattr(sample, name)) for name in NAMES] == [4000, 500, 500]
     assert sample.skipped == ()
     assert sample.is_molecules
-    assert len({smiles for name in NAMES for smiles in getattr(sample, name).smiles}) == 5000
+    assert len({smiles for name in NAMES for smiles in getattr(sample, name).names}) == 5000
 
 
 def test_features_and_labels_of_the_sample_have_the_documented_shapes_and_types(sample):
     for split in (sample.train, sample.val, sample.test):
         n = len(split)
-        assert (split.features.shape, split.features.dtype) == ((n, 135), np.float32)
-        assert (split.nodes.shape, split.nodes.dtype) == ((n, 9), np.uint8)
-        assert (split.edges.shape, split.edges.dtype) == ((n, 9, 9), np.uint8)
-        assert np.isfinite(split.features).all()
-        assert split.nodes.max() <= 4
-        assert split.edges.max() <= 3
+        assert (split.x.shape, split.x.dtype) == ((n, 135), np.float32)
+        assert (split.y["nodes"].shape, split.y["nodes"].dtype) == ((n, 9), np.uint8)
+        assert (split.y["edges"].shape, split.y["edges"].dtype) == ((n, 9, 9), np.uint8)
+        assert np.isfinite(split.x).all()
+        assert split.y["nodes"].max() <= 4
+        assert split.y["edges"].max() <= 3
 
 
 def test_features_drawn_for_generation_have_the_scale_of_the_training_features(sample):
     drawn = sample.sample_features(4000, np.random.default_rng(0))
-    np.testing.assert_allclose(drawn.std(axis=0), sample.train.features.std(axis=0), rtol=0.1)
+    np.testing.assert_allclose(drawn.std(axis=0), sample.train.x.std(axis=0), rtol=0.1)
 
 
 @pytest.mark.slow
@@ -62,7 +62,7 @@ def test_every_option_of_the_encoder_gives_other_features_of_the_same_labels(sam
     seen = {sample.digest}
     for scattering, normalization in [("spectral", "spherise"), ("diffusion", "whiten"), ("diffusion", "spherise")]:
         other = load(config(scattering=scattering, normalization=normalization))
-        np.testing.assert_array_equal(other.train.edges, sample.train.edges)
+        np.testing.assert_array_equal(other.train.y["edges"], sample.train.y["edges"])
         seen.add(other.digest)
     assert len(seen) == 4
 
@@ -93,7 +93,7 @@ def test_the_order_of_the_lines_does_not_matter(tmp_path_factory, lines, seed):
     (folder / "b.smi").write_text("\n".join(chosen))
     one, two = load(config(folder / "a.smi")), load(config(folder / "b.smi"))
     assert one.digest == two.digest
-    assert [getattr(one, name).smiles for name in NAMES] == [getattr(two, name).smiles for name in NAMES]
+    assert [getattr(one, name).names for name in NAMES] == [getattr(two, name).names for name in NAMES]
 
 
 def test_a_path_may_begin_with_the_home_folder(tmp_path, lines, monkeypatch):

@@ -8,8 +8,8 @@ import pytest
 import tensorflow as tf
 
 from jointdec.config import AdamConfig, OptimizerConfig
-from jointdec.losses import native_optimizer
 from jointdec.objective.formulation import make_formulation
+from jointdec.problems.molecules import native_optimizer
 from jointdec.problems.molecules.native_optimizer import LossScale, NativeOptimizer
 from jointdec.problems.molecules.native_step import NativeStep
 from jointdec.training.problem_loop import CompiledTraining
@@ -213,7 +213,7 @@ def train(make_config, make_dataset):
         monkeypatch.setattr(native_optimizer, "INITIAL_SCALE", scale)
         dataset = make_dataset(30)
         if features is not None:
-            dataset = replace(dataset, train=replace(dataset.train, features=features(dataset.train.features)))
+            dataset = replace(dataset, train=replace(dataset.train, features=features(dataset.train.x)))
         config = make_config(
             "loss=tf_native",
             "model.tower=[8]",

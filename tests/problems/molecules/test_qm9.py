@@ -12,10 +12,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from jointdec.config import Qm9Config
-from jointdec.data import qm9 as module
-from jointdec.data import scattering
-from jointdec.problems.molecules.load import SAMPLE, load
 from jointdec.errors import UserError
+from jointdec.problems.molecules import qm9 as module
+from jointdec.problems.molecules import scattering
+from jointdec.problems.molecules.load import SAMPLE, load
 
 NAMES = ("train", "val", "test")
 needs_qm9 = pytest.mark.skipif(importlib.util.find_spec("qm9pack") is None, reason="needs jointdec[qm9]")
@@ -60,7 +60,7 @@ def test_the_second_load_reads_the_cache_and_gives_the_same(package, tmp_path):
     assert not idle
     assert second.digest == first.digest
     for name in NAMES:
-        assert getattr(second, name).smiles == getattr(first, name).smiles
+        assert getattr(second, name).names == getattr(first, name).names
     drawn = [dataset.sample_features(3, np.random.default_rng(5)) for dataset in (first, second)]
     np.testing.assert_array_equal(*drawn)
 
@@ -123,7 +123,7 @@ def test_a_damaged_cached_file_never_gives_other_data(package, tmp_path, data):
     cached.write_bytes(content)
     again = load(config(tmp_path / "cache"))
     assert again.digest == good.digest
-    assert again.train.smiles == good.train.smiles
+    assert again.train.names == good.train.names
     drawn = [dataset.sample_features(3, np.random.default_rng(5)) for dataset in (good, again)]
     np.testing.assert_array_equal(*drawn)
 
@@ -163,7 +163,7 @@ def test_a_process_killed_while_it_writes_leaves_no_cached_file(package, tmp_pat
     code = (
         "import os, sys; sys.path.insert(0, sys.argv[1])\n"
         "from jointdec.config import Qm9Config\n"
-        "from jointdec.data import qm9\n"
+        "from jointdec.problems.molecules import qm9\n"
         "def savez(path, **arrays):\n"
         "    open(path, 'wb').write(b'half'); os._exit(9)\n"
         "qm9.np.savez = savez\n"
@@ -223,12 +223,12 @@ def test_all_of_qm9_is_encoded_and_read_back(tmp_path):
     fresh = load(config(tmp_path))
     assert sum(len(getattr(fresh, name)) for name in NAMES) == 130_831
     assert fresh.skipped == ()
-    edges = np.concatenate([getattr(fresh, name).edges for name in NAMES]).astype(float)
+    edges = np.concatenate([getattr(fresh, name).y["edges"] for name in NAMES]).astype(float)
     laplacians = edges.sum(axis=2)[:, :, None] * np.eye(9) - edges
     assert np.linalg.eigvalsh(laplacians).max() == pytest.approx(
         7.82, abs=0.005
     )  # below 8, where SCAT's last band ends
-    np.testing.assert_allclose(fresh.train.features.std(axis=0), 1, atol=1e-4)
+    np.testing.assert_allclose(fresh.train.x.std(axis=0), 1, atol=1e-4)
     cached, idle = load_seen(tmp_path)
     assert not idle
     assert cached.digest == fresh.digest

@@ -1,7 +1,7 @@
 import pytest
 
-from jointdec.problems.molecules.records import Record, read_records
 from jointdec.errors import UserError
+from jointdec.problems.molecules.records import Record, read_records
 
 
 @pytest.fixture

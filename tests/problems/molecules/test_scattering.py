@@ -4,12 +4,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from jointdec.data import scattering
-from jointdec.problems.molecules.load import SAMPLE
-from jointdec.problems.molecules.smiles import parse_records
 from jointdec.dataset import silent
+from jointdec.problems.molecules import scattering
+from jointdec.problems.molecules.load import SAMPLE
 from jointdec.problems.molecules.records import read_records
 from jointdec.problems.molecules.scattering import Encoder, scatter
+from jointdec.problems.molecules.smiles import parse_records
 
 KINDS = ("spectral", "diffusion")
 NORMALIZATIONS = ("whiten", "spherise")

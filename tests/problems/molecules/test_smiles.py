@@ -4,10 +4,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rdkit import Chem
 
-from jointdec.problems.molecules.load import SAMPLE
-from jointdec.problems.molecules.smiles import DoesNotFit, Molecules, parse, parse_records, to_molecule
 from jointdec.dataset import silent
+from jointdec.problems.molecules.load import SAMPLE
 from jointdec.problems.molecules.records import Record, read_records
+from jointdec.problems.molecules.smiles import DoesNotFit, Molecules, parse, parse_records, to_molecule
 
 VALENCE = np.array([4, 2, 3, 1, 0])  # of C, O, N, F and none
 

@@ -70,8 +70,8 @@ def test_a_specimen_that_fails_with_another_error_shows_it_and_exits_with_1(tmp_
 def test_the_constant_answer_is_each_place_s_most_frequent_class(make_dataset):
     dataset = make_dataset(50)
     train, val = dataset.train, dataset.val
-    hits = [np.bincount(train.nodes[:, place]).argmax() == val.nodes[:, place] for place in range(9)]
+    hits = [np.bincount(train.y["nodes"][:, place]).argmax() == val.y["nodes"][:, place] for place in range(9)]
     assert constant_accuracy(dataset, "nodes") == pytest.approx(np.mean(hits))
     pairs = [(i, j) for i in range(9) for j in range(i + 1, 9)]
-    hits = [np.bincount(train.edges[:, i, j]).argmax() == val.edges[:, i, j] for i, j in pairs]
+    hits = [np.bincount(train.y["edges"][:, i, j]).argmax() == val.y["edges"][:, i, j] for i, j in pairs]
     assert constant_accuracy(dataset, "edges") == pytest.approx(np.mean(hits))

@@ -4,10 +4,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jointdec.config import MoleculesConfig
-from jointdec.problems.molecules.load import SAMPLE
-from jointdec.problems.molecules.smiles import parse_records
 from jointdec.dataset import silent
+from jointdec.problems.molecules.load import SAMPLE
 from jointdec.problems.molecules.records import read_records
+from jointdec.problems.molecules.smiles import parse_records
 from jointdec.problems.molecules.splits import encode_splits, split_names
 
 LISTS = st.lists(st.text(max_size=3), min_size=3, max_size=80).filter(lambda texts: len(set(texts)) >= 3)
@@ -46,12 +46,12 @@ def test_rows_of_a_split_belong_together_and_no_molecule_is_in_two_splits(molecu
     labels_of = dict(zip(molecules.smiles, zip(molecules.nodes, molecules.edges, strict=True), strict=True))
     seen = []
     for split in encoded[:3]:
-        assert len(split) == len(split.smiles) == len(split.nodes) == len(split.edges)
-        np.testing.assert_array_equal(split.features, encoded.encoder.encode(split.nodes, split.edges, silent))
-        for smiles, nodes, edges in zip(split.smiles, split.nodes, split.edges, strict=True):
+        assert len(split) == len(split.names) == len(split.y["nodes"]) == len(split.y["edges"])
+        np.testing.assert_array_equal(split.x, encoded.encoder.encode(split.y["nodes"], split.y["edges"], silent))
+        for smiles, nodes, edges in zip(split.names, split.y["nodes"], split.y["edges"], strict=True):
             np.testing.assert_array_equal(nodes, labels_of[smiles][0])
             np.testing.assert_array_equal(edges, labels_of[smiles][1])
-        seen += set(split.smiles)
+        seen += set(split.names)
     assert sorted(seen) == sorted(set(molecules.smiles))
 
 
@@ -62,6 +62,6 @@ def test_the_encoder_is_fitted_on_the_training_split_alone(molecules):
     nodes[held_out] = nodes[held_out][:, ::-1]
     edges[held_out] = 0
     after = encode_splits(molecules._replace(nodes=nodes, edges=edges), CONFIG, silent)
-    np.testing.assert_array_equal(after.train.features, before.train.features)
+    np.testing.assert_array_equal(after.train.x, before.train.x)
     np.testing.assert_array_equal(after.encoder.mean, before.encoder.mean)
-    assert (after.test.features != before.test.features).any()
+    assert (after.test.x != before.test.x).any()

@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 import tensorflow as tf
+from jointdec.training.batchwise import dense_labels
 
-from jointdec.problems.molecules.twin_state import decoder_state
+from jointdec.objective.formulation import make_formulation
 from jointdec.problems.molecules.forensics import batch_of_step
 from jointdec.problems.molecules.twin import first_bad, trace_step
-from jointdec.objective.formulation import make_formulation
+from jointdec.problems.molecules.twin_state import decoder_state
 from jointdec.training import make_training
-from jointdec.training.batchwise import dense_labels
 
 TINY = ["model.tower=[8]", "training.batch_size=10", "training.precision=float64", "training.jit=false"]
 MODELS = ["shared_trunk", "scat"]
@@ -38,7 +38,7 @@ def test_losses_and_gradients_are_those_of_the_formulation(trained, loss, model)
     _, formulation, batch, trace = trained(f"loss={loss}", f"model={model}")
     labels = {head: tf.constant(array, tf.float64) for head, array in dense_labels(batch).items()}
     with tf.GradientTape() as tape:
-        losses = formulation.loss(labels, formulation.heads(tf.constant(batch.features, tf.float64)))
+        losses = formulation.loss(labels, formulation.heads(tf.constant(batch.x, tf.float64)))
     variables = {name: v.value if hasattr(v, "path") else v for name, v in formulation.variables.items()}
     gradients = tape.gradient(losses["loss"], variables)
     np.testing.assert_allclose(trace["loss"].value, losses["loss"], rtol=1e-12)
