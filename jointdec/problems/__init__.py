@@ -23,7 +23,7 @@ from jointdec.problem import Problem
 from jointdec.problems.blame import blame
 from jointdec.quiet import quiet_stderr
 
-SHIPPED = ("molecules",)
+SHIPPED = ("molecules", "gaussian", "multimnist", "penguins", "properties")
 
 
 def find(spec: str) -> Problem:
