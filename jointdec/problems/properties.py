@@ -66,8 +66,8 @@ def data(rows: int = 20_000, standardise: bool = True) -> Dataset:
     if standardise:
         y = standardised(y, train)
     whole = Split(x, {head: values.astype(np.float32) for head, values in y.items()}, names=tuple(table["SMILES"]))
-    parts = (train, slice(held_out), slice(held_out, 2 * held_out))
-    return Dataset(*(whole.rows(part) for part in parts), source=f"{size:,} molecules of QM9, in qm9pack")
+    val, test = (whole.rows(slice(first, first + held_out)) for first in (0, held_out))
+    return Dataset(whole.rows(train), val, test, source=f"{size:,} molecules of QM9, in qm9pack")
 
 
 def standardised(y: Mapping[str, Floats], train: slice) -> dict[str, Floats]:
