@@ -3,8 +3,9 @@
     np.savez("my.npz", **{"x": x, "y/price": price, "y/kind": kind, "w/price": known})
 
 ``x`` (n, ...), or ``x/NAME`` for several inputs; labels ``y/HEAD`` (n, ...); ``w/HEAD`` (n, ...) where labels have
-weights, 0 if one is missing. The kind of a head follows from its labels: whole numbers are classes; truth values are classes too, or
-multilabel where a row has several; floats of which each last axis sums to 1 are a distribution; other floats are real.
+weights, 0 if one is missing. The kind of a head follows from its labels: whole numbers are classes; truth values are
+classes too, or multilabel where a row has several; floats that sum to 1 over the last axis are a distribution; other
+floats are real.
 Where this is not what is meant, the file says it: ``"kind/price": "counts"``, or ``"kind/tags": "multilabel"`` for a
 matrix of 0 and 1 in whole numbers.
 
