@@ -8,9 +8,9 @@ import pytest
 from mlflow import MlflowClient
 
 from jointdec.compare import main
+from jointdec.problems.molecules.pictures import save_decoded
 from jointdec.reporting import load_curves, load_runs
 from jointdec.reporting.curve_arrays import save_curves
-from jointdec.problems.molecules.pictures import save_decoded
 from jointdec.tracking import open_tracker
 from jointdec.training.result import EpochResult
 
@@ -161,7 +161,7 @@ def test_runs_can_be_named_and_of_these_the_molecules_that_are_drawn(store, tmp_
         ),
         (["by=model"], "they differ in loss.name (joint, split)"),
         (["runs=[nobody]"], "There is no trained run 'nobody'"),
-        (["molecules=[nobody]"], "molecules has 'nobody', which is not among the runs compared"),
+        (["molecules=[nobody]"], "pictures has 'nobody', which is not among the runs compared"),
         (["multirun=nowhere"], "multirun is 'nowhere', but there is no such folder"),
         (["multirun=last"], "There is no multirun in"),
         (["tracking.uri=sqlite:////nowhere/mlflow.db"], "there is no such file"),

@@ -2,8 +2,8 @@
 
 >>> from jointdec.reporting import load_curves, load_runs
 >>> runs = load_runs(experiment="jointdec")
->>> runs.groupby("loss.name")["test/exact"].describe()
->>> curves = load_curves(runs, ["step/nodes", "val/exact"])
+>>> runs.groupby("loss.name")["test/price_mae"].describe()
+>>> curves = load_curves(runs, ["step/price", "val/price_mae"])
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 from mlflow.utils.mlflow_tags import MLFLOW_GIT_COMMIT
 
+from jointdec import problems
 from jointdec.config import did_you_mean
 from jointdec.errors import UserError
 from jointdec.reporting.curve_arrays import AXES, axis_of
@@ -57,7 +58,7 @@ def load_runs(
     Args:
         tracking_uri: of the store; by default MLFLOW_TRACKING_URI, else mlflow.db in the working folder.
         experiment: MLflow's name of it; not asked when ``run_ids`` are given.
-        filter: in MLflow's syntax, as ``params.`loss.name` = 'split' and metrics.`test/exact` > 0.1``.
+        filter: in MLflow's syntax, as ``params.`loss.name` = 'split' and metrics.`test/loss` < 0.1``.
         run_ids: just these runs, from whichever experiment.
 
     Returns:
@@ -65,7 +66,7 @@ def load_runs(
         specimen_failed, pruned, interrupted, failed, running), started (UTC), data_digest, devices, commit (of the
         code), artifacts (where they are); every configuration key under its dotted name (``loss.name``,
         ``model.alpha``, ``seed``) as number, truth value or text (lists as JSON); every metric's last value under its
-        name in MLflow (``test/exact``); and the tags of a divergence (``divergence.step`` and so on). What a run lacks
+        name in MLflow (``test/loss``); and the tags of a divergence (``divergence.step`` and so on). What a run lacks
         is missing (NaN or None).
 
     Raises:
@@ -194,7 +195,7 @@ def _search(client: MlflowClient, experiments: list[str], condition: str) -> Ite
         except MlflowException as error:
             raise UserError(
                 f"MLflow cannot search for filter {condition!r} ({in_brief(hide_credentials(str(error)))}): it is "
-                'written as params.`loss.name` = "split" and metrics.`test/exact` > 0.1'
+                'written as params.`loss.name` = "split" and metrics.`test/loss` < 0.1'
             ) from error
         yield from page
         token = page.token or ""
@@ -214,9 +215,15 @@ def _row(run: Run) -> dict[str, Any]:
         "commit": tags.get(MLFLOW_GIT_COMMIT),
         "artifacts": info.artifact_uri,
         **_divergence(tags),
-        **with_added({key: _value(text) for key, text in run.data.params.items()}),
+        **_settings(run.data.params),
         **run.data.metrics,
     }
+
+
+def _settings(params: Mapping[str, str]) -> dict[str, Any]:
+    """The configuration; that of before there were several problems is of the first."""
+    values = with_added({key: _value(text) for key, text in params.items()})
+    return {"problem": problems.DEFAULT, **values} if "loss.name" in values else values
 
 
 def _divergence(tags: Mapping[str, str]) -> dict[str, Any]:
