@@ -29,13 +29,7 @@ from jointdec.command import BAD_INPUT, EXIT_CODES, interrupt
 from jointdec.config import conf_folder
 from jointdec.errors import UserError
 
-PICTURED = 4  # runs, of as many groups
-
 if TYPE_CHECKING:
-    import pandas as pd
-
-    from jointdec.comparing.comparison import Comparison
-    from jointdec.comparing.figures import Plot
     from jointdec.comparing.settings import Request
 
 
@@ -78,81 +72,37 @@ def run(overrides: Sequence[str]) -> Path:
         raise UserError(f"output is {str(folder)!r}, which is not an empty folder: name a new one.")
     from jointdec.comparing.comparison import compare
     from jointdec.comparing.curves import gather
-    from jointdec.comparing.figures import plots
+    from jointdec.comparing.figures import pictures, plots
     from jointdec.comparing.groups import make_groups
     from jointdec.comparing.report import record, write
     from jointdec.comparing.tables import CompareTerminal
+    from jointdec.reporting.runs import load_runs
     from jointdec.tracking.mlflow_tracker import quieten
 
     quieten()
     terminal = CompareTerminal()
     with terminal.waiting("asking the tracking store"):
-        runs = select_runs(request)
+        runs = load_runs(request.uri, request.experiment, settings.filter, settings.runs or None)
+        if not len(runs):
+            raise UserError(_nothing(request))
         groups = make_groups(runs, settings.by, settings.allow)
     with terminal.waiting("reading curves"):
         curves = {group.name: gather(group, request.uri) for group in groups}
     comparison = compare(groups, curves, settings)
-    pictures = problems_pictures(comparison, settings.pictures, request.uri)
+    drawn = [*plots(comparison), *pictures(comparison, settings.pictures, request.uri)]
     title = f"{' and '.join(settings.by)}: {_short([group.name for group in comparison.groups])}"
     with terminal.waiting("drawing, recording"):
-        write(comparison, [*plots(comparison), *pictures], title, request.uri, folder)
+        write(comparison, drawn, title, request.uri, folder)
         where = record(comparison, f"compare {title}", folder, request.uri)
     terminal.show(comparison)
     terminal.farewell("finished", folder.absolute() / "report.html", where)
     return folder
 
 
-def select_runs(request: Request) -> pd.DataFrame:
-    """The runs that were asked for, as `load_runs` gives them.
-
-    Raises:
-        UserError: there is none, or the store cannot be read.
-    """
-    from jointdec.reporting.runs import load_runs
-
-    condition = request.settings.filter
-    runs = load_runs(request.uri, request.experiment, condition, request.settings.runs or None)
-    if not len(runs):
-        nothing = f"The experiment {request.experiment!r} has no trained run"
-        nothing = f"No trained run fits filter {condition!r}" if condition else nothing
-        raise UserError(f"{nothing}: there is nothing to compare.")
-    return runs
-
-
-def problems_pictures(comparison: Comparison, asked: Sequence[str], uri: str | None) -> list[Plot]:
-    """Of what the chosen runs kept, by default the median one of each group, if the problem has pictures of that.
-
-    Raises:
-        UserError: a run that was asked for is not among those compared, or there are no pictures of it.
-    """
-    import pandas as pd
-
-    from jointdec.reporting.names import part_of
-
-    group_of = {run_id: group.name for group in comparison.groups for run_id in group.runs["run_id"]}
-    for run_id in asked:
-        if run_id not in group_of:
-            raise UserError(f"pictures has {run_id!r}, which is not among the runs compared: give ids of those.")
-    module = part_of(comparison.measured.problem, "decoded_runs")
-    if module is None and asked:
-        raise UserError("pictures names runs, but there are none of this problem: leave the key out.")
-    merit = comparison.measured.merit
-    chosen = (
-        list(asked) or [_median_run(group.runs, merit) for group in comparison.groups if len(group.runs)][:PICTURED]
-    )
-    if module is None or not chosen:
-        return []
-    runs = pd.concat([group.runs for group in comparison.groups]).set_index("run_id").loc[chosen]
-    names = {run_id: f"{group_of[run_id]}, seed {seed}" for run_id, seed in runs["seed"].items()}
-    drawn: Plot | None = module.picture(runs, names, uri, required=bool(asked))
-    return [drawn] if drawn else []
-
-
-def _median_run(runs: pd.DataFrame, merit: str | None) -> str:
-    """The run with the median of the merit, see `Measured.merit`; the lower one of two."""
-    column = next((name for name in (f"test/{merit}", f"val/{merit}") if name in runs), "seed")
-    ranked = runs.sort_values(column, kind="stable")["run_id"]
-    return str(ranked.iloc[(len(ranked) - 1) // 2])
+def _nothing(request: Request) -> str:
+    if request.settings.filter:
+        return f"No trained run fits filter {request.settings.filter!r}: there is nothing to compare."
+    return f"The experiment {request.experiment!r} has no trained run: there is nothing to compare."
 
 
 def _short(names: Sequence[str]) -> str:

@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from itertools import chain, zip_longest
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import pandas as pd
 from matplotlib.figure import Figure
 
 from jointdec.comparing.comparison import Comparison
 from jointdec.comparing.drawing import BAND, Values, bands, in_percent, legend, panels, scale_of, style
 from jointdec.comparing.words import value
+from jointdec.errors import UserError
 from jointdec.reporting.curves import BLACK, set_positive_log
-from jointdec.reporting.names import SPLITS
+from jointdec.reporting.names import SPLITS, part_of
 from jointdec.reporting.summary import higher_is_better, is_share
 
 MANY = 60  # runs of a group, above which its points are drawn smaller
 MOST = 12  # learning curves on the page
+PICTURED = 4  # runs, of as many groups
 NORM = "step/grad_norm"
 
 
@@ -45,6 +49,30 @@ def plots(comparison: Comparison) -> list[Plot]:
     """All figures that there are data for."""
     drawn = [_learning(comparison), _finals(comparison), _pareto(comparison), _layers(comparison)]
     return [plot for plot in drawn if plot]
+
+
+def pictures(comparison: Comparison, asked: Sequence[str], tracking_uri: str | None) -> list[Plot]:
+    """What the problem draws of its runs, if it does: of those asked for, else of the median one of each group.
+
+    Raises:
+        UserError: a run that was asked for is not among those compared, or there is nothing to draw of it.
+    """
+    group_of = {run_id: group.name for group in comparison.groups for run_id in group.runs["run_id"]}
+    for run_id in asked:
+        if run_id not in group_of:
+            raise UserError(f"pictures has {run_id!r}, which is not among the runs compared: give ids of those.")
+    module = part_of(comparison.measured.problem, "decoded_runs")
+    if module is None and asked:
+        raise UserError("pictures names runs, but their problem draws none: leave it out.")
+    merit = comparison.measured.merit
+    medians = [_median_run(group.runs, merit) for group in comparison.groups if len(group.runs)]
+    chosen = list(asked) or medians[:PICTURED]
+    if module is None or not chosen:
+        return []
+    runs = pd.concat([group.runs for group in comparison.groups]).set_index("run_id").loc[chosen]
+    names = {run_id: f"{group_of[run_id]}, seed {seed}" for run_id, seed in runs["seed"].items()}
+    drawn: Plot | None = module.picture(runs, names, tracking_uri, required=bool(asked))
+    return [drawn] if drawn else []
 
 
 def save(plot: Plot, folder: Path) -> None:
@@ -248,6 +276,13 @@ def _layers(comparison: Comparison) -> Plot | None:
         + (f"Zero at the end: {', '.join(dead)}." if dead else "No layer's gradient is zero at the end."),
         figure,
     )
+
+
+def _median_run(runs: pd.DataFrame, merit: str | None) -> str:
+    """The run with the median of the merit, see `Measured.merit`; the lower one of two."""
+    column = next((name for name in (f"test/{merit}", f"val/{merit}") if name in runs), "seed")
+    ranked = runs.sort_values(column, kind="stable")["run_id"]
+    return str(ranked.iloc[(len(ranked) - 1) // 2])
 
 
 def _listed(comparison: Comparison) -> str:

@@ -13,12 +13,13 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 
+from jointdec import problems
 from jointdec.config import TrackingConfig, conf_folder, did_you_mean, typed
 from jointdec.errors import UserError
 
 SCALARS_ALLOWED = ("by", "runs", "metrics", "allow", "pictures")  # of the keys that hold lists
 TEXTS = ("filter", "baseline", "multirun", "output")  # taken as typed: they may hold what means something to Hydra
-ALIASES = {"molecules": "pictures"}  # its name when there was one problem alone
+ALIASES = {problems.DEFAULT: "pictures"}  # when there was one problem alone, its pictures had its name
 MULTIRUN = Path("multirun")  # where python -m jointdec.run -m leaves its folders, see conf/config.yaml
 LAST = "last"
 STORE = ("tracking.uri", "tracking.experiment")

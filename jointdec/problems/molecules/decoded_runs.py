@@ -59,7 +59,8 @@ def picture(runs: pd.DataFrame, names: Mapping[str, str], uri: str | None, requi
     return Plot(
         "molecules",
         "Decoded molecules",
-        f"The first test molecules, and what these runs make of them: {listed}. Shaded: what differs from the true one.",
+        f"The first test molecules, and what these runs make of them: {listed}. "
+        "Shaded: what differs from the true one.",
         f"Drawings of {len(smiles)} test molecules, each above its decodings by {listed}.",
         decoded_figure(smiles, true, decodings, "Test molecules and their decodings"),
         pixels=True,
