@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 
 from jointdec.comparing.comparison import Comparison
 from jointdec.comparing.drawing import BAND, Values, bands, in_percent, legend, panels, scale_of, style
+from jointdec.comparing.measured import head_of
 from jointdec.comparing.words import value
 from jointdec.errors import UserError
 from jointdec.reporting.curves import BLACK, set_positive_log
@@ -111,8 +112,7 @@ def _learning(comparison: Comparison) -> Plot | None:
 def _curves_to_draw(comparison: Comparison) -> tuple[list[str], list[str]]:
     """Losses in training and validation, metrics and the gradient's norm; and names of those for which no room is left.
 
-    Where there are too many, each kind has its share of the room: of losses the first, of metrics the last, for those
-    over all heads stand there.
+    Where there are too many, each kind has its part of the room: metrics over all heads, then the first heads.
     """
     found = comparison.measured
     kinds = [
@@ -122,7 +122,8 @@ def _curves_to_draw(comparison: Comparison) -> tuple[list[str], list[str]]:
     ]
     known = {name for curves in comparison.curves.values() for name in curves.curves}
     kinds = [[name for name in kind if name in known] for kind in kinds]
-    in_turn = [name for names in zip_longest(*kinds[:2], reversed(kinds[2])) for name in names if name]
+    first = sorted(kinds[2], key=lambda name: head_of(name.partition("/")[2], found.heads) is not None)
+    in_turn = [name for names in zip_longest(*kinds[:2], first) for name in names if name]
     norm = [NORM] if NORM in known else []
     kept = set(in_turn[: MOST - len(norm)])
     drawn = [name for name in chain(*kinds) if name in kept]

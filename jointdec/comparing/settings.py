@@ -17,7 +17,6 @@ from jointdec import problems
 from jointdec.config import TrackingConfig, conf_folder, did_you_mean, typed
 from jointdec.errors import UserError
 
-SCALARS_ALLOWED = ("by", "runs", "metrics", "allow", "pictures")  # of the keys that hold lists
 TEXTS = ("filter", "baseline", "multirun", "output")  # taken as typed: they may hold what means something to Hydra
 ALIASES = {problems.DEFAULT: "pictures"}  # when there was one problem alone, its pictures had its name
 MULTIRUN = Path("multirun")  # where python -m jointdec.run -m leaves its folders, see conf/config.yaml
@@ -99,7 +98,7 @@ def parse_request(overrides: Sequence[str]) -> Request:
         if key in STORE:
             store[key.partition(".")[2]] = value
         elif key in values:
-            values[key] = [value] if key in SCALARS_ALLOWED and not isinstance(value, list) else value
+            values[key] = [value] if isinstance(values[key], list) and not isinstance(value, list) else value
         else:
             known = [*values, *STORE]
             raise UserError(f"There is no key {key!r}{did_you_mean(key, known)}; known here: {', '.join(known)}.")

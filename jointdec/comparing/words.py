@@ -65,10 +65,8 @@ def about(comparison: Comparison) -> str:
         if key in runs
     ]
     where = ", ".join(runs["devices"].dropna().unique()) or "an unknown device"
-    return (
-        f"{made}, held against {comparison.baseline.name}; data {data} (digest {_named(runs, 'data_digest')}); "
-        f"{', '.join(budget)}; on {where}."
-    )
+    facts = [f"data {data} (digest {_named(runs, 'data_digest')})", ", ".join(budget), f"on {where}"]
+    return f"{made}, held against {comparison.baseline.name}; {'; '.join(filter(None, facts))}."
 
 
 def sentences(comparison: Comparison) -> list[str]:

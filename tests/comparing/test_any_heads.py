@@ -134,13 +134,20 @@ def test_runs_that_name_no_head_are_compared_by_what_their_steps_and_epochs_reco
 def test_of_twelve_heads_each_kind_of_curve_has_its_part_of_the_page_and_the_others_are_named(make_own, compared):
     heads = [f"task_{number}" for number in range(12)]
     metrics = [f"{head}_auc" for head in heads]
-    comparison = compared(make_own(heads, *rows_of([*heads, *metrics])), heads, metrics)
+    names = [*heads, *metrics, "all_right"]
+    comparison = compared(make_own(heads, *rows_of(names)), heads, names[12:])
     assert comparison.measured.of_head("task_1") == ["task_1_auc"]
-    assert len(comparison.metrics) == 24
+    assert len(comparison.metrics) == 25
     learning = next(plot for plot in plots(comparison) if plot.name == "learning_curves")
     titles = [axes.get_title(loc="left") for axes in learning.figure.axes]
     assert len(titles) == MOST
-    for kind in ("training: task 0 loss", "validation: task 0 loss", "validation: task 11 auc", "gradient's 2-norm"):
+    for kind in (
+        "training: task 0 loss",
+        "validation: task 0 loss",
+        "validation: task 0 auc",
+        "validation: all right",
+        "gradient's 2-norm",
+    ):
         assert kind in titles
     assert "Not drawn, for there are too many: training: task 4 loss" in learning.caption
 
