@@ -99,7 +99,7 @@ def compare(groups: Sequence[Group], curves: Mapping[str, Curves], settings: Com
         if (one := difference(values[g.name, metric], values[first, metric])) is not None
     }
     differences = dict(zip(raw, corrected(list(raw.values())), strict=True))
-    target = settings.goal or _auto_target(found.merit, groups[0], curves[first])
+    target = settings.goal or _auto_target(found, groups[0], curves[first])
     reached = {g.name: _reached(curves[g.name], target) for g in groups} if target else {}
     excluded = {metric: ids for metric in metrics if (ids := _not_finite(groups, metric))}
     return Comparison(settings.by, groups, found, metrics, summaries, differences, curves, target, reached, excluded)
@@ -128,13 +128,15 @@ def _not_finite(groups: Sequence[Group], metric: str) -> list[str]:
     ]
 
 
-def _auto_target(merit: str | None, baseline: Group, curves: Curves) -> Target | None:
-    """What half of the baseline's runs have of the merit at their end; None if that is a share of 0."""
-    metric = f"val/{merit}"
+def _auto_target(found: Measured, baseline: Group, curves: Curves) -> Target | None:
+    """What half of the baseline's runs have at their end of `Measured.merit`; None if that is a share of 0."""
     known = [curves.epochs[run] for run in baseline.runs["run_id"] if run in curves.epochs]
+    metric = found.merit("val", {name for arrays in known for name in arrays})
+    if metric is None:
+        return None
     last = [value for arrays in known if metric in arrays and math.isfinite(value := float(arrays[metric][-1]))]
-    level = float(np.median(last)) if last else 0.0
-    return Target(metric, level) if last and (level > 0 or not is_share(metric)) else None
+    level = float(np.median(last)) if last else math.nan
+    return Target(metric, level) if level > 0 or (last and not is_share(metric)) else None
 
 
 def _reached(curves: Curves, target: Target) -> Reached:

@@ -94,16 +94,8 @@ def _crosses(axes: Any, curve: Curve, group: Group, looks: dict[str, Any]) -> No
         before = np.isfinite(curve.values).any(0) & (curve.steps <= step)
         where = np.flatnonzero(before)[-1] if before.any() else int(np.argmax(np.isfinite(curve.values).any(0)))
         height = np.nanmedian(curve.values[:, where])
-        axes.plot(
-            [step],
-            [height],
-            marker="x",
-            markersize=9,
-            markeredgewidth=2.2,
-            color=looks["color"],
-            linestyle="none",
-            zorder=4,
-        )
+        look = {"marker": "x", "markersize": 9, "markeredgewidth": 2.2, "linestyle": "none", "zorder": 4}
+        axes.plot([step], [height], color=looks["color"], **look)
 
 
 def scale_of(name: str) -> Callable[[Any, Values], None]:

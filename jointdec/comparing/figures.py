@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 
 from jointdec.comparing.comparison import Comparison
 from jointdec.comparing.drawing import BAND, Values, bands, in_percent, legend, panels, scale_of, style
-from jointdec.comparing.measured import head_of
+from jointdec.comparing.measured import Measured, head_of
 from jointdec.comparing.words import value
 from jointdec.errors import UserError
 from jointdec.reporting.curves import BLACK, set_positive_log
@@ -65,8 +65,7 @@ def pictures(comparison: Comparison, asked: Sequence[str], tracking_uri: str | N
     module = part_of(comparison.measured.problem, "decoded_runs")
     if module is None and asked:
         raise UserError("pictures names runs, but their problem draws none: leave it out.")
-    merit = comparison.measured.merit
-    medians = [_median_run(group.runs, merit) for group in comparison.groups if len(group.runs)]
+    medians = [_median_run(group.runs, comparison.measured) for group in comparison.groups if len(group.runs)]
     chosen = list(asked) or medians[:PICTURED]
     if module is None or not chosen:
         return []
@@ -95,7 +94,7 @@ def _learning(comparison: Comparison) -> Plot | None:
         axes.set_xlabel("optimizer step")
     legend(figure, comparison)
     found = comparison.measured
-    first = [name for name in (f"val/{found.merit}", *(f"val/{head}" for head in found.heads)) if name in names]
+    first = [name for name in (found.merit("val", names), *(f"val/{head}" for head in found.heads)) if name in names]
     ends = "; ".join(f"{_curve_name(comparison, name)}: {_ends(comparison, name)}" for name in first)
     return Plot(
         "learning_curves",
@@ -279,10 +278,10 @@ def _layers(comparison: Comparison) -> Plot | None:
     )
 
 
-def _median_run(runs: pd.DataFrame, merit: str | None) -> str:
-    """The run with the median of the merit, see `Measured.merit`; the lower one of two."""
-    column = next((name for name in (f"test/{merit}", f"val/{merit}") if name in runs), "seed")
-    ranked = runs.sort_values(column, kind="stable")["run_id"]
+def _median_run(runs: pd.DataFrame, found: Measured) -> str:
+    """The run with the median of `Measured.merit`; the lower one of two."""
+    merit = found.merit("test", runs) or found.merit("val", runs) or "seed"
+    ranked = runs.sort_values(merit, kind="stable")["run_id"]
     return str(ranked.iloc[(len(ranked) - 1) // 2])
 
 

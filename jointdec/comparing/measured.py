@@ -6,7 +6,7 @@ heads ``loss.terms.TERM``, and a metric is whatever else an epoch recorded of th
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
@@ -50,15 +50,15 @@ class Measured:
         """Those of the heads, and the terms; the total alone where no head is known."""
         return [*self.heads, *self.terms] or ["loss"]
 
-    @property
-    def merit(self) -> str | None:
-        """What says best how good a run is: the last metric of which more is better.
+    def merit(self, split: str, recorded: Container[str]) -> str | None:
+        """What says best how good a run is, of what was recorded of a split: the last metric of which more is better.
 
         Where there is none, the last metric; where there is none at all, the total loss if the runs' can be compared.
         """
-        shares = [name for name in self.metrics if higher_is_better(name)]
-        total = ["loss"] if self.weighted_alike and len(self.functions) == 1 else []
-        return next(reversed(shares or self.metrics or total), None)
+        metrics = [name for metric in self.metrics if (name := f"{split}/{metric}") in recorded]
+        total = f"{split}/loss"
+        alike = self.weighted_alike and len(self.functions) == 1 and total in recorded
+        return next(reversed([*filter(higher_is_better, metrics)] or metrics or [total] * alike), None)
 
     def head_name(self, head: str) -> str:
         """What people call the head itself."""
@@ -80,7 +80,7 @@ def measured(groups: Sequence[Group], curves: Mapping[str, Curves]) -> Measured:
     judged = dict.fromkeys(name.partition("/")[2] for name in recorded if name.startswith(("val/", "test/")))
     metrics = [name for name in judged if name not in ("loss", *heads, *terms)]
     metrics.sort(key=lambda name: heads.index(head) if (head := head_of(name, heads)) else len(heads))
-    found = runs[PROBLEM].unique().tolist() if PROBLEM in runs else []
+    found = runs[PROBLEM].dropna().unique() if PROBLEM in runs else []
     problem = str(found[0]) if len(found) == 1 else ""
     words = words_of(problem)
     own = {head: f"{head} loss".replace("_", " ") for head in heads} | {term: f"{term} term" for term in terms}
@@ -99,17 +99,17 @@ def default_metrics(found: Measured, groups: Sequence[Group]) -> list[str]:
     """The heads' losses, if they are the same functions in all runs, and all metrics.
 
     Of the test split where all runs were tested, else of the validation split after the last epoch, else of training;
-    without what a group lacks altogether.
+    without what a group lacks altogether, if there is anything that all have.
     """
     ended = [group.runs for group in groups if len(group.runs)] or [group.all for group in groups]
     losses = found.losses if len(found.functions) == 1 else []
     for split in SPLITS:
         names = [f"{split}/{name}" for name in (*losses, *found.metrics)]
-        names = [name for name in names if any(name in runs and runs[name].notna().any() for runs in ended)]
-        every = all(runs.reindex(columns=names).notna().any(axis=1).all() for runs in ended)
-        if names and (every or split != "test"):
-            shared = [n for n in names if all(n in runs and runs[n].notna().any() for runs in ended)]
-            return shared or names
+        known = [runs.reindex(columns=names).notna() for runs in ended]
+        if split != "test" or all(table.any(axis=1).all() for table in known):
+            for of_groups in (all, any):
+                if kept := [name for name in names if of_groups(table[name].any() for table in known)]:
+                    return kept
     return []
 
 

@@ -104,6 +104,12 @@ def test_the_target_is_the_last_metric_of_which_more_is_better(penguins):
     assert penguins.target == Target("val/all_right", pytest.approx(0.4))
 
 
+def test_what_the_test_split_alone_has_is_no_target(make_own, compared):
+    comparison = compared(make_own(["kind"], *rows_of(["kind", "kind_accuracy", "kind_auc"])), ["kind"], ["kind_auc"])
+    assert comparison.measured.merit("test", comparison.metrics) == "test/kind_accuracy"
+    assert comparison.target == Target("val/kind_auc", pytest.approx(0.4))
+
+
 def test_where_less_of_every_metric_is_better_the_last_of_them_is_the_target(make_own, compared):
     runs = make_own(["price"], *rows_of(["price", "price_mae"]))
     comparison = compared(runs, ["price"], ["price_mae"])
