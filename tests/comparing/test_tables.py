@@ -1,4 +1,4 @@
-"""What the terminal shows of a comparison."""
+"""The table of a comparison at the terminal."""
 
 from jointdec.comparing.comparison import compare
 from jointdec.comparing.curves import Curves
