@@ -38,13 +38,6 @@ METHOD = (
 )
 
 
-class _Figure(NamedTuple):
-    title: str
-    caption: str
-    alt: str
-    source: str
-
-
 class _Link(NamedTuple):
     text: str
     address: str | None
@@ -102,7 +95,6 @@ def _write_page(comparison: Comparison, plots: Sequence[Plot], title: str, serve
         server: address of MLflow's page, that runs are linked to; None if no server is known.
         file: where to write.
     """
-    figures = [_Figure(plot.title, plot.caption, plot.alt, _embedded(file.parent / "figures", plot)) for plot in plots]
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent), autoescape=True, trim_blocks=True
     )
@@ -111,7 +103,7 @@ def _write_page(comparison: Comparison, plots: Sequence[Plot], title: str, serve
         about=about(comparison),
         sentences=sentences(comparison),
         tables=tables(comparison),
-        plots=figures,
+        plots=[{**plot._asdict(), "source": _embedded(file.parent / "figures", plot)} for plot in plots],
         method=METHOD,
         runs=[(group.name, _links(group, server)) for group in comparison.groups],
     )

@@ -196,29 +196,14 @@ def _set_log(axes: Any, positive: Values) -> None:  # noqa: ANN401
 def _draw_validation(axes: Any, curves: _Curves, name: str, style: dict[str, Any]) -> None:  # noqa: ANN401
     if name not in curves.val:
         return
-    axes.plot(
-        curves.epoch_end,
-        curves.val[name],
-        **{**style, "label": None},
-        linewidth=0.8,
-        markersize=6,
-        markerfacecolor="white",
-        markevery=curves.markevery,
-        zorder=3,
-    )
+    look = {**style, "label": None, "linewidth": 0.8, "markersize": 6, "markerfacecolor": "white", "zorder": 3}
+    axes.plot(curves.epoch_end, curves.val[name], markevery=curves.markevery, **look)
 
 
 def _legend_beside(axes: Any, styles: dict[str, dict[str, Any]], heading: str) -> None:  # noqa: ANN401
     handles = [Line2D([], [], **style, linewidth=1.6, markerfacecolor="white") for style in styles.values()]
-    axes.legend(
-        handles=handles,
-        title=heading,
-        alignment="left",
-        loc="upper left",
-        bbox_to_anchor=(1.01, 1),
-        frameon=False,
-        handlelength=3.5,
-    )
+    beside: dict[str, Any] = {"alignment": "left", "loc": "upper left", "bbox_to_anchor": (1.01, 1)}
+    axes.legend(handles=handles, title=heading, frameon=False, handlelength=3.5, **beside)
 
 
 def _add_epoch_axis(axes: Any, results: Sequence[EpochResult], below: float) -> None:  # noqa: ANN401
