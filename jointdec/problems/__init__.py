@@ -24,6 +24,7 @@ from jointdec.problems.blame import blame
 from jointdec.quiet import quiet_stderr
 
 SHIPPED = ("molecules",)
+DEFAULT = "molecules"  # also the problem of all records from before there were several
 
 
 def find(spec: str) -> Problem:
