@@ -133,8 +133,8 @@ class Problem:
             for name, value in getattr(self, what).items():
                 if not isinstance(name, str) or not re.fullmatch(r"[A-Za-z]\w*", name):
                     raise BadProblem(
-                        f"{what} has {name!r}, but a name is made of letters, digits and _, and begins with a letter: it "
-                        "becomes a key and a curve."
+                        f"{what} has {name!r}, but a name is made of letters, digits and _, and begins with a letter: "
+                        "it becomes a key and a curve."
                     )
                 if what != "metrics" and name in TAKEN:
                     raise BadProblem(f"{what} has {name!r}, a name of jointdec's own: choose another.")

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import secrets
 from collections.abc import Callable, Mapping, Sequence
-from functools import cache
 from dataclasses import MISSING, asdict, dataclass, fields
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +20,7 @@ from jointdec.tracking.uri import hide_credentials
 if TYPE_CHECKING:
     from jointdec.tracking.tracker import TrialOf
     from jointdec.training.result import EpochResult
+
 
 @dataclass(frozen=True)
 class NewRun:
