@@ -224,8 +224,8 @@ def _squares(y: Tensor, y_pred: Tensor) -> Tensor:
 
 
 def _binary(y: Tensor, y_pred: Tensor) -> Tensor:
-    """max(z, 0) - z y + log(1 + exp(-|z|)), the cross-entropy of a logit z without an overflow."""
-    return ops.maximum(y_pred, 0) - y_pred * y + ops.log1p(ops.exp(-ops.abs(y_pred)))
+    """log(1 + exp(z)) - y z, the cross-entropy of a logit z; the softplus neither overflows nor has a kink at 0."""
+    return ops.softplus(y_pred) - y * y_pred
 
 
 def _poisson(y: Tensor, y_pred: Tensor) -> Tensor:
