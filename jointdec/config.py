@@ -49,7 +49,7 @@ class DataConfig:
 
 @dataclass
 class SpecimenConfig:
-    """What is wrong with a loss or a model that is kept because it is wrong, see `jointdec.problems.molecules.specimens`.
+    """What is wrong with a loss or a model that is kept because it is wrong.
 
     ``expects`` lists the findings of which at least one must come true, ``pattern`` is a regular expression that an
     expected error's text matches; the rest tells people what the code did, what becomes of it, and what to write.
@@ -280,11 +280,9 @@ def _check_loss(loss: LossConfig, problem: Problem) -> None:
                 raise UserError(
                     f"There is no key {key!r}{did_you_mean(key, keys)}; known here: {', '.join(keys) or 'none'}."
                 )
-            if not math.isfinite(weight) or weight < 0:
-                raise UserError(
-                    f"loss.{group}.{name} is {weight!r}, but must be at least 0; set it with loss.{group}.{name}=..."
-                    if math.isfinite(weight)
-                    else f"loss.{group}.{name} is {weight!r}, but must be a finite number; set it with loss.{group}.{name}=..."
-                )
+            problem_with = None if math.isfinite(weight) else "a finite number"
+            if must := problem_with or Limits(at_least=0).problem(weight):
+                key = f"loss.{group}.{name}"
+                raise UserError(f"{key} is {weight!r}, but must be {must}; set it with {key}=...")
         if missing := [name for name in declared if name not in given]:
             raise UserError(f"loss.{group} lacks {missing[0]!r}: give loss.{group}.{missing[0]}=...")

@@ -172,21 +172,22 @@ def _labels(labels: Array, weights: Array | None, name: str, head: Head, where: 
     if labels.dtype.kind == "f" and (bad := ~np.isfinite(labels)).any():
         first = _first(bad)
         raise BadProblem(
-            f"{what} holds {int(bad.sum()):,} labels that are NaN or infinite, the first at index {list(first)}: give them "
-            f"the weight 0 in weights[{name!r}] if they are missing."
+            f"{what} holds {int(bad.sum()):,} labels that are NaN or infinite, the first at index {list(first)}: give "
+            f"them the weight 0 in weights[{name!r}] if they are missing."
         )
     if head.kind in ("classes", "counts"):
         if labels.dtype.kind == "f" and (bad := labels != np.floor(labels)).any():
             first = _first(bad)
             raise BadProblem(
-                f"{what} holds {int(bad.sum()):,} numbers that are not whole, the first at index {list(first)}, which is "
-                f"{labels[first]:g}, but {head.kind} labels are {KIND_NUMBERS[head.kind]}."
+                f"{what} holds {int(bad.sum()):,} numbers that are not whole, the first at index {list(first)}, which "
+                f"is {labels[first]:g}, but {head.kind} labels are {KIND_NUMBERS[head.kind]}."
             )
         if (bad := labels < 0).any():
             first = _first(bad)
             raise BadProblem(
-                f"{what} holds {int(bad.sum()):,} below 0, the first at index {list(first)}, which is {labels[first]:g}, but "
-                f"{head.kind} labels are {KIND_NUMBERS[head.kind]}; a missing label has the weight 0."
+                f"{what} holds {int(bad.sum()):,} below 0, the first at index {list(first)}, which is "
+                f"{labels[first]:g}, but {head.kind} labels are {KIND_NUMBERS[head.kind]}; a missing label has the "
+                "weight 0."
             )
     if head.kind == "multilabel" and (bad := (labels < 0) | (labels > 1)).any():
         first = _first(bad)
@@ -205,9 +206,10 @@ def _of_shape(labels: Array, head: Head, shape: tuple[int, ...], what: str, name
         squeezed = [side for side in labels.shape if side != 1] == [side for side in wanted if side != 1]
         labels = labels.reshape(wanted) if squeezed else labels
     if labels.shape != wanted:
+        output, labelled = (str(("n", *sides)).replace("'n'", "n") for sides in (shape, wanted[1:]))
         raise BadProblem(
-            f"{what} has the shape {labels.shape}, but the model's output {name!r} is {('n', *shape)}, whose {head.kind} "
-            f"labels are {('n', *wanted[1:])}.".replace("'n'", "n")
+            f"{what} has the shape {labels.shape}, but the model's output {name!r} is {output}, whose {head.kind} "
+            f"labels are {labelled}."
         )
     if whole:
         require_classes(what.partition(" of ")[0], labels, shape[-1], what.partition(" of ")[2])

@@ -96,7 +96,7 @@ class Problem:
             (B,). Each has a weight, ``loss.terms.NAME``. An example counts only if no label that the term reads is
             missing.
         metrics: over all heads: name -> a function as a term's, whose mean is the metric; ``"all_right"`` is the share
-            of examples in which every head of classes is right in all places that are there.
+            of examples in which every head of classes is right in all places; one with a missing label does not count.
         judge: ``(model, dataset, folder)``, called at the end of a run that finished: what it returns, a dict of
             numbers or nothing, is recorded as ``judge/NAME``, and every file that it writes into the folder is kept.
     """
@@ -133,8 +133,8 @@ class Problem:
             for name, value in getattr(self, what).items():
                 if not isinstance(name, str) or not re.fullmatch(r"[A-Za-z]\w*", name):
                     raise BadProblem(
-                        f"{what} has {name!r}, but a name is made of letters, digits and _, and begins with a letter: it "
-                        "becomes a key and a curve."
+                        f"{what} has {name!r}, but a name is made of letters, digits and _, and begins with a letter: "
+                        "it becomes a key and a curve."
                     )
                 if what != "metrics" and name in TAKEN:
                     raise BadProblem(f"{what} has {name!r}, a name of jointdec's own: choose another.")

@@ -146,12 +146,14 @@ def judge(formulation: Formulation, dataset: Dataset, seed: int, folder: Path, t
 
 def record_curves(results: Sequence[EpochResult], config: Config, folder: Path, tracker: Tracker) -> None:
     """Draw losses, accuracies and gradient norms over the steps, and keep them as arrays."""
+    from jointdec.problems import find
     from jointdec.reporting.curves import curves_figure
+    from jointdec.reporting.names import words_of
     from jointdec.reporting.record_outcome import record_arrays
 
     record_arrays(results, folder, tracker)
     title = f"{config.loss.name}, {config.model.name}, {config.data.name}, seed {config.seed}"
-    _keep(curves_figure(results, title), "curves", folder, tracker)
+    _keep(curves_figure(results, title, words_of(find(config.problem).name)), "curves", folder, tracker)
 
 
 def log_model(formulation: Formulation, config: Config, tracker: Tracker) -> None:

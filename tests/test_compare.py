@@ -161,7 +161,7 @@ def test_runs_can_be_named_and_of_these_the_molecules_that_are_drawn(store, tmp_
         ),
         (["by=model"], "they differ in loss.name (joint, split)"),
         (["runs=[nobody]"], "There is no trained run 'nobody'"),
-        (["molecules=[nobody]"], "molecules has 'nobody', which is not among the runs compared"),
+        (["molecules=[nobody]"], "pictures has 'nobody', which is not among the runs compared"),
         (["multirun=nowhere"], "multirun is 'nowhere', but there is no such folder"),
         (["multirun=last"], "There is no multirun in"),
         (["tracking.uri=sqlite:////nowhere/mlflow.db"], "there is no such file"),

@@ -39,7 +39,7 @@ def write(rows: Sequence[Mapping[str, str]], folder: Path) -> None:
 def measures(row: Mapping[str, str]) -> Trial:
     """What a trial comes to under each definition, in percent.
 
-    V, U and N are validity, uniqueness and novelty as `jointdec.problems.molecules.generation` has them, which are MolGAN's. SCAT
+    V, U and N are validity, uniqueness and novelty as jointdec's generation.py has them, MolGAN's. SCAT
     looks at connected graphs alone, and counts a duplicate as novel: its novelty is 1 minus the share of the valid ones
     that are the first of their kind and known, here of all valid ones instead of all connected ones.
     """

@@ -14,7 +14,7 @@ from jointdec.reporting.runs import iterate_curves
 from jointdec.training.result import Steps, Values
 
 POINTS = 200  # of a curve over the steps: as many as a figure of a hand's width can show
-NAMES = ("step/nodes", "step/edges", "step/grad_norm", "layer/", "val/", SECONDS)
+NAMES = ("step/", "layer/", "val/", SECONDS)
 
 
 @dataclass(frozen=True)

@@ -1,47 +1,30 @@
-"""The figures of a comparison: learning curves, final metrics, one head against the other, gradients, molecules.
-
-Okabe & Ito's colours, and a line style and a marker a group, so that black and white tells them apart, too.
-"""
+"""The figures of a comparison: learning curves, final metrics, one head against the other, gradients."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
+from itertools import chain, zip_longest
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
-from matplotlib.backends.backend_agg import FigureCanvasAgg
+import pandas as pd
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 
 from jointdec.comparing.comparison import Comparison
-from jointdec.comparing.curves import Curve
-from jointdec.comparing.groups import Group
-from jointdec.comparing.words import name_of, value
-from jointdec.problems.molecules.pictures import decoded_figure
-from jointdec.reporting.curves import BLACK, BLUE, GREEN, VERMILLION, set_loss_scale, set_positive_log
-from jointdec.reporting.summary import higher_is_better
+from jointdec.comparing.drawing import BAND, Values, bands, in_percent, legend, panels, scale_of, style
+from jointdec.comparing.measured import Measured, head_of
+from jointdec.comparing.words import value
+from jointdec.errors import UserError
+from jointdec.reporting.curves import BLACK, set_positive_log
+from jointdec.reporting.names import SPLITS, part_of
+from jointdec.reporting.summary import higher_is_better, is_share
 
-Values = npt.NDArray[np.float64]
-
-COLOURS = (BLUE, VERMILLION, GREEN, "#CC79A7", "#E69F00", "#56B4E9", BLACK)
-DASHES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (8, 2)), (0, (1, 1)))
-MARKERS = ("o", "s", "^", "D", "v", "P", "X")
-BAND = (10, 90)  # percent of the runs; the middle 80 %
 MANY = 60  # runs of a group, above which its points are drawn smaller
-MOST_DECODED = 4  # runs below each molecule
-CURVES = {
-    "step/nodes": "training: atoms' loss",
-    "step/edges": "training: pairs' loss",
-    "val/nodes": "validation: atoms' loss",
-    "val/edges": "validation: pairs' loss",
-    "val/node_accuracy": "validation: atoms right",
-    "val/edge_accuracy": "validation: pairs right",
-    "val/exact": "validation: molecules exact",
-    "step/grad_norm": "gradient's 2-norm",
-}
+MOST = 12  # learning curves on the page
+PICTURED = 4  # runs, of as many groups
+NORM = "step/grad_norm"
 
 
 class Plot(NamedTuple):
@@ -52,6 +35,7 @@ class Plot(NamedTuple):
         title, caption: for people.
         alt: what it shows, for those who cannot see it.
         figure: itself.
+        pixels: whether it is a picture of pixels, which is not kept as SVG.
     """
 
     name: str
@@ -59,61 +43,94 @@ class Plot(NamedTuple):
     caption: str
     alt: str
     figure: Figure
+    pixels: bool = False
 
 
-class Decoded(NamedTuple):
-    """What some runs made of the same test molecules: name of the run -> labels, as `decoded_figure` takes them."""
-
-    smiles: Sequence[str]
-    true: tuple[Any, Any]
-    decodings: Mapping[str, tuple[Any, Any]]
-
-
-def plots(comparison: Comparison, decoded: Decoded | None) -> list[Plot]:
+def plots(comparison: Comparison) -> list[Plot]:
     """All figures that there are data for."""
     drawn = [_learning(comparison), _finals(comparison), _pareto(comparison), _layers(comparison)]
-    if decoded:
-        drawn.append(_molecules(decoded))
     return [plot for plot in drawn if plot]
 
 
+def pictures(comparison: Comparison, asked: Sequence[str], tracking_uri: str | None) -> list[Plot]:
+    """What the problem draws of its runs, if it does: of those asked for, else of the median one of each group.
+
+    Raises:
+        UserError: a run that was asked for is not among those compared, or there is nothing to draw of it.
+    """
+    group_of = {run_id: group.name for group in comparison.groups for run_id in group.runs["run_id"]}
+    for run_id in asked:
+        if run_id not in group_of:
+            raise UserError(f"pictures has {run_id!r}, which is not among the runs compared: give ids of those.")
+    module = part_of(comparison.measured.problem, "decoded_runs")
+    if module is None and asked:
+        raise UserError("pictures names runs, but their problem draws none: leave it out.")
+    medians = [_median_run(group.runs, comparison.measured) for group in comparison.groups if len(group.runs)]
+    chosen = list(asked) or medians[:PICTURED]
+    if module is None or not chosen:
+        return []
+    runs = pd.concat([group.runs for group in comparison.groups]).set_index("run_id").loc[chosen]
+    names = {run_id: f"{group_of[run_id]}, seed {seed}" for run_id, seed in runs["seed"].items()}
+    drawn: Plot | None = module.picture(runs, names, tracking_uri, required=bool(asked))
+    return [drawn] if drawn else []
+
+
 def save(plot: Plot, folder: Path) -> None:
-    """Write a figure as PNG and, but for drawings of molecules, which are pixels, as SVG."""
+    """Write a figure as PNG and, where it is no picture of pixels, as SVG."""
     plot.figure.savefig(folder / f"{plot.name}.png", dpi=150)
-    if plot.name != "molecules":
+    if not plot.pixels:
         plot.figure.savefig(folder / f"{plot.name}.svg", metadata={"Date": None})
 
 
-def style(number: int) -> dict[str, Any]:
-    """Colour, line and marker of a group by its place; after seven colours the lines shift."""
-    again = number // len(COLOURS)
-    return {
-        "color": COLOURS[number % len(COLOURS)],
-        "linestyle": DASHES[(number + again) % len(DASHES)],
-        "marker": MARKERS[(number + again) % len(MARKERS)],
-    }
-
-
 def _learning(comparison: Comparison) -> Plot | None:
-    names = [name for name in CURVES if any(name in c.curves for c in comparison.curves.values())]
+    names, left_out = _curves_to_draw(comparison)
     if not names:
         return None
-    figure, panels = _panels(len(names), columns=2, size=(5, 2.5))
-    for axes, name in zip(panels, names, strict=False):
-        _bands(axes, comparison, name, _scale_of(name))
-        axes.set_title(CURVES[name], fontsize=10, loc="left")
+    columns = 2 if len(names) <= 8 else 3
+    figure, drawn = panels(len(names), columns, size=(10 / columns, 2.5))
+    for axes, name in zip(drawn, names, strict=True):
+        bands(axes, comparison, name, scale_of(name))
+        axes.set_title(_curve_name(comparison, name), fontsize=10, loc="left")
         axes.set_xlabel("optimizer step")
-    _legend(figure, comparison)
-    first = [name for name in ("val/exact", "val/nodes", "val/edges") if name in names]
-    ends = "; ".join(f"{CURVES[name]}: {_ends(comparison, name)}" for name in first)
+    legend(figure, comparison)
+    found = comparison.measured
+    first = [name for name in (found.merit("val", names), *(f"val/{head}" for head in found.heads)) if name in names]
+    ends = "; ".join(f"{_curve_name(comparison, name)}: {_ends(comparison, name)}" for name in first)
     return Plot(
         "learning_curves",
         "Learning curves",
         f"Line: median over the runs; band: the middle {BAND[1] - BAND[0]} % of them. A cross marks the step at which "
-        "a run diverged; from there on it is in neither. Training losses are means over a two-hundredth of the steps.",
-        f"Learning curves of {_listed(comparison)} over the optimizer steps. At the end, in the median, {ends}.",
+        "a run diverged; from there on it is in neither. Training losses are means over a two-hundredth of the steps."
+        + (f" Not drawn, for there are too many: {', '.join(left_out)}." if left_out else ""),
+        f"Learning curves of {_listed(comparison)} over the optimizer steps."
+        + (f" At the end, in the median, {ends}." if ends else ""),
         figure,
     )
+
+
+def _curves_to_draw(comparison: Comparison) -> tuple[list[str], list[str]]:
+    """Losses in training and validation, metrics and the gradient's norm; and names of those for which no room is left.
+
+    Where there are too many, each kind has its part of the room: metrics over all heads, then the first heads.
+    """
+    found = comparison.measured
+    kinds = [
+        [f"step/{name}" for name in found.losses],
+        [f"val/{name}" for name in found.losses],
+        [f"val/{name}" for name in found.metrics],
+    ]
+    known = {name for curves in comparison.curves.values() for name in curves.curves}
+    kinds = [[name for name in kind if name in known] for kind in kinds]
+    first = sorted(kinds[2], key=lambda name: head_of(name.partition("/")[2], found.heads) is not None)
+    in_turn = [name for names in zip_longest(*kinds[:2], first) for name in names if name]
+    norm = [NORM] if NORM in known else []
+    kept = set(in_turn[: MOST - len(norm)])
+    drawn = [name for name in chain(*kinds) if name in kept]
+    return [*drawn, *norm], [_curve_name(comparison, name) for name in chain(*kinds) if name not in kept]
+
+
+def _curve_name(comparison: Comparison, name: str) -> str:
+    return "gradient's 2-norm" if name == NORM else f"{SPLITS[name.partition('/')[0]]}: {comparison.name_of(name)}"
 
 
 def _finals(comparison: Comparison) -> Plot | None:
@@ -121,19 +138,19 @@ def _finals(comparison: Comparison) -> Plot | None:
     if not metrics:
         return None
     height = 1.1 + 0.36 * len(comparison.groups)
-    figure, panels = _panels(len(metrics), columns=min(len(metrics), 3), size=(3.6, height), sharey=True)
+    figure, drawn = panels(len(metrics), columns=min(len(metrics), 3), size=(3.6, height), sharey=True)
     rng = np.random.default_rng(0)
-    for axes, metric in zip(panels, metrics, strict=False):
-        for place, group in enumerate(comparison.groups):
-            _strip(axes, comparison, group, metric, place, rng)
-        axes.set_title(name_of(metric), fontsize=10, loc="left")
-        if higher_is_better(metric):
-            axes.xaxis.set_major_formatter(lambda share, _: f"{100 * share:g}")
+    for axes, metric in zip(drawn, metrics, strict=True):
+        for place in range(len(comparison.groups)):
+            _strip(axes, comparison, metric, place, rng)
+        axes.set_title(comparison.name_of(metric), fontsize=10, loc="left")
+        if is_share(metric):
+            in_percent(axes.xaxis)
             axes.set_xlabel("percent")
         axes.set_yticks(range(len(comparison.groups)), [g.name for g in comparison.groups])
         axes.set_ylim(len(comparison.groups) - 0.5, -0.5)
     texts = [
-        f"{name_of(m)}: "
+        f"{comparison.name_of(m)}: "
         + ", ".join(
             f"{g.name} {value(m, s.mean.value)}"
             for g in comparison.groups
@@ -151,15 +168,9 @@ def _finals(comparison: Comparison) -> Plot | None:
     )
 
 
-def _strip(  # noqa: PLR0913, PLR0917 (where and what)
-    axes: Any,  # noqa: ANN401 (matplotlib has no types)
-    comparison: Comparison,
-    group: Group,
-    metric: str,
-    place: int,
-    rng: np.random.Generator,
-) -> None:
-    looks = style(place)
+def _strip(axes: Any, comparison: Comparison, metric: str, place: int, rng: np.random.Generator) -> None:  # noqa: ANN401
+    """The runs of the group at this place: points, a box, and below them the mean with its interval."""
+    group, looks = comparison.groups[place], style(place)
     if len(group.diverged):
         text = f"{len(group.diverged)} diverged"
         axes.annotate(text, (1, place), xycoords=("axes fraction", "data"), ha="right", va="bottom", fontsize=8)
@@ -183,50 +194,51 @@ def _strip(  # noqa: PLR0913, PLR0917 (where and what)
 
 
 def _pareto(comparison: Comparison) -> Plot | None:
-    split = "test" if any(m.startswith("test/") for m in comparison.metrics) else "val"
-    pair = f"{split}/node_accuracy", f"{split}/edge_accuracy"
-    groups = [g for g in comparison.groups if len(g.runs) and all(name in g.runs for name in pair)]
+    """One head against the other, where there are two: by the first metric of each, or its loss if it has none."""
+    pair = _two_heads(comparison)
+    groups = [g for g in comparison.groups if pair and len(g.runs) and all(name in g.runs for name in pair)]
+    groups = [g for g in groups if np.isfinite(g.runs[pair].mean()).all()]
     if not groups:
         return None
-    figure, (axes, *_) = _panels(1, columns=1, size=(5.5, 4.5))
+    figure, (axes, *_) = panels(1, columns=1, size=(5.5, 4.5))
     means = np.array([[group.runs[name].mean() for name in pair] for group in groups])
-    for group, (x, y) in zip(groups, means, strict=True):
+    for group, mean in zip(groups, means, strict=True):
         looks = style(comparison.groups.index(group))
+        colour, marker = looks["color"], looks["marker"]
         size = 18 if len(group.runs) <= MANY else 5
-        axes.scatter(
-            group.runs[pair[0]],
-            group.runs[pair[1]],
-            s=size,
-            color=looks["color"],
-            marker=looks["marker"],
-            alpha=0.5,
-            lw=0,
-        )
-        axes.scatter(
-            [x],
-            [y],
-            s=110,
-            facecolor="white",
-            edgecolor=looks["color"],
-            linewidth=1.8,
-            marker=looks["marker"],
-            zorder=3,
-        )
-    on = front(means)
-    axes.plot(*means[on].T, color="0.4", linewidth=1, zorder=0, drawstyle="steps-pre")
+        axes.scatter(*(group.runs[name] for name in pair), s=size, color=colour, marker=marker, alpha=0.5, lw=0)
+        axes.scatter(*mean, s=110, facecolor="white", edgecolor=colour, linewidth=1.8, marker=marker, zorder=3)
+    upwards = [higher_is_better(name) for name in pair]
+    on = front(np.where(upwards, means, -means))
+    on = sorted(on, key=lambda index: float(means[index, 0]))
+    axes.plot(*means[on].T, color="0.4", linewidth=1, zorder=0, drawstyle="steps-pre" if upwards[0] else "steps-post")
     for axis, name in zip((axes.xaxis, axes.yaxis), pair, strict=True):
-        axis.set_major_formatter(lambda share, _: f"{100 * share:g}")
-        axis.set_label_text(f"{name_of(name)}, percent")
-    _legend(figure, comparison)
-    names = [groups[index].name for index in on]
+        axis.set_label_text(comparison.name_of(name) + (", percent" if is_share(name) else ""))
+        if is_share(name):
+            in_percent(axis)
+    legend(figure, comparison)
+    names = ", ".join(groups[index].name for index in on)
+    x, y = (comparison.name_of(name) for name in pair)
+    title = " against ".join(comparison.measured.head_name(head) for head in comparison.measured.heads)
     return Plot(
         "pareto",
-        "Atoms against pairs",
-        "Small: runs; large: the mean of a group. The line joins the groups that no other beats in both: "
-        f"{', '.join(names)}.",
-        f"Share of pairs right over share of atoms right. On the front: {', '.join(names)}.",
+        title[0].upper() + title[1:],
+        f"Small: runs; large: the mean of a group. The line joins the groups that no other beats in both: {names}.",
+        f"{y[0].upper()}{y[1:]} over {x}. On the front: {names}.",
         figure,
     )
+
+
+def _two_heads(comparison: Comparison) -> list[str]:
+    """What stands for each of two heads; nothing of one head or of more than two."""
+    found = comparison.measured
+    if len(found.heads) != 2:
+        return []
+    names = [next(iter(found.of_head(head)), head) for head in found.heads]
+    if len(found.functions) > 1 and set(names) & set(found.heads):
+        return []
+    split = "test" if any(metric.startswith("test/") for metric in comparison.metrics) else "val"
+    return [f"{split}/{name}" for name in names]
 
 
 def front(points: Values) -> list[int]:
@@ -243,12 +255,12 @@ def _layers(comparison: Comparison) -> Plot | None:
     names = list(dict.fromkeys(n for c in comparison.curves.values() for n in c.curves if n.startswith("layer/")))
     if not names:
         return None
-    figure, panels = _panels(len(names), columns=min(4, len(names)), size=(2.7, 2.1))
-    for axes, name in zip(panels, names, strict=False):
-        _bands(axes, comparison, name, set_positive_log)
+    figure, drawn = panels(len(names), columns=min(4, len(names)), size=(2.7, 2.1))
+    for axes, name in zip(drawn, names, strict=True):
+        bands(axes, comparison, name, set_positive_log)
         axes.set_title(name.removeprefix("layer/"), fontsize=10, loc="left")
         axes.set_xlabel("optimizer step")
-    _legend(figure, comparison)
+    legend(figure, comparison)
     dead = [
         f"{name.removeprefix('layer/')} of {group}"
         for group, curves in comparison.curves.items()
@@ -266,96 +278,11 @@ def _layers(comparison: Comparison) -> Plot | None:
     )
 
 
-def _molecules(decoded: Decoded) -> Plot:
-    figure = decoded_figure(decoded.smiles, decoded.true, decoded.decodings, "Test molecules and their decodings")
-    names = ", ".join(decoded.decodings)
-    return Plot(
-        "molecules",
-        "Decoded molecules",
-        f"The first test molecules, and what these runs make of them: {names}. Shaded: what differs from the true one.",
-        f"Drawings of {len(decoded.smiles)} test molecules, each above its decodings by {names}.",
-        figure,
-    )
-
-
-def _bands(axes: Any, comparison: Comparison, name: str, scale: Callable[[Any, Values], None]) -> None:  # noqa: ANN401
-    drawn: list[Values] = []
-    for place, group in enumerate(comparison.groups):
-        curve = comparison.curves[group.name].curves.get(name)
-        if curve is None:
-            continue
-        some = np.isfinite(curve.values).any(0)
-        at, values = curve.steps[some], curve.values[:, some]
-        if not len(at):
-            continue
-        low, middle, high = np.nanpercentile(values, (BAND[0], 50, BAND[1]), axis=0)
-        looks = style(place)
-        every = max(len(at) // 6, 1)
-        axes.plot(at, middle, linewidth=1.5, markersize=4, markevery=((place * every) // 3 % every, every), **looks)
-        if len(values) > 1:
-            if scale is set_positive_log and (values > 0).any():
-                low = np.maximum(low, values[values > 0].min())  # a band down to 0 has no place on a log axis
-            axes.fill_between(at, low, high, color=looks["color"], alpha=0.18, linewidth=0)
-        drawn += [low, high]
-        _crosses(axes, curve, group, looks)
-    if drawn:
-        scale(axes, np.concatenate(drawn))
-
-
-def _crosses(axes: Any, curve: Curve, group: Group, looks: dict[str, Any]) -> None:  # noqa: ANN401
-    """Where runs diverged: at the step, at the height of the group's last finite values."""
-    for step in group.divergence_steps:
-        before = np.isfinite(curve.values).any(0) & (curve.steps <= step)
-        where = np.flatnonzero(before)[-1] if before.any() else int(np.argmax(np.isfinite(curve.values).any(0)))
-        height = np.nanmedian(curve.values[:, where])
-        axes.plot(
-            [step],
-            [height],
-            marker="x",
-            markersize=9,
-            markeredgewidth=2.2,
-            color=looks["color"],
-            linestyle="none",
-            zorder=4,
-        )
-
-
-def _scale_of(name: str) -> Callable[[Any, Values], None]:
-    """Percent for shares; a log axis for losses that fall to a third or less: for others it would have one tick."""
-    if higher_is_better(name):
-        return lambda axes, _: axes.yaxis.set_major_formatter(lambda share, _: f"{100 * share:g} %")
-    if name == "step/grad_norm":
-        return set_positive_log
-
-    def loss(axes: Any, values: Values) -> None:  # noqa: ANN401
-        if np.nanmin(values) <= 0 or np.nanmax(values) > 3 * np.nanmin(values):
-            set_loss_scale(axes, values)
-
-    return loss
-
-
-def _panels(count: int, columns: int, size: tuple[float, float], sharey: bool = False) -> tuple[Figure, list[Any]]:
-    """A figure with so many panels, and its axes."""
-    rows = -(-count // columns)
-    figure = Figure(figsize=(size[0] * columns, size[1] * rows + 0.5), layout="constrained")
-    FigureCanvasAgg(figure)
-    panels = list(figure.subplots(rows, columns, squeeze=False, sharey=sharey).flat)
-    for axes in panels[count:]:
-        axes.set_visible(False)
-    for axes in panels:
-        axes.grid(color="0.9")
-        axes.set_axisbelow(True)
-        axes.spines[["top", "right"]].set_visible(False)
-        axes.tick_params(labelsize=9)
-    return figure, panels[:count]
-
-
-def _legend(figure: Figure, comparison: Comparison) -> None:
-    names = [group.name for group in comparison.groups]
-    handles = [Line2D([], [], linewidth=1.6, markersize=5, **style(place)) for place in range(len(names))]
-    width = 1 + 0.09 * max(map(len, names))  # inches of an entry, about
-    columns = min(len(names), max(int(figure.get_figwidth() / width), 1))
-    figure.legend(handles, names, loc="outside upper center", ncols=columns, frameon=False, handlelength=3.5)
+def _median_run(runs: pd.DataFrame, found: Measured) -> str:
+    """The run with the median of `Measured.merit`; the lower one of two."""
+    merit = found.merit("test", runs) or found.merit("val", runs) or "seed"
+    ranked = runs.sort_values(merit, kind="stable")["run_id"]
+    return str(ranked.iloc[(len(ranked) - 1) // 2])
 
 
 def _listed(comparison: Comparison) -> str:

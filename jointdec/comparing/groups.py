@@ -20,6 +20,11 @@ DIVERGED = "diverged"
 REPEATED = "repeated"  # an earlier run of the same configuration and seed
 IRRELEVANT = ("seed", "tracking.", "data.cache")  # seeds are paired; where a record lies trains nothing
 DIGEST = "data_digest"
+PROBLEM = "problem"
+DECIDED = {  # what else differs where the first key does
+    "data": (DIGEST,),
+    PROBLEM: ("data", DIGEST, "model", "loss.weights", "loss.terms"),
+}
 NONE = "none"  # stands for a key that a run lacks
 SHOWN = 4  # values named in a refusal
 
@@ -131,15 +136,20 @@ def _label(key: str, column: str, value: object) -> str:
 
 
 def _is_below(key: str, parents: Sequence[str]) -> bool:
-    """Whether the key is one of these or belongs to a group among them; the data decide their digest."""
-    if key == DIGEST and any(parent.partition(".")[0] == "data" for parent in parents):
-        return True
-    return any(key == parent or key.startswith(f"{parent}.") for parent in parents)
+    """Whether the key is one of these, belongs to a group among them, or is decided by one."""
+    decided = [key for parent in parents for key in DECIDED.get(parent.partition(".")[0], ())]
+    return any(key == parent or key.startswith(f"{parent}.") for parent in (*parents, *decided))
 
 
 def _refuse_differences(ended: pd.DataFrame, by: Sequence[str], columns: list[str], allow: Sequence[str]) -> None:
     """Runs of one group must be alike; of several, but for what ``by`` names."""
     different = [key for key in varying(ended) if not _is_below(key, allow)]
+    if PROBLEM in different and not _is_below(PROBLEM, by):
+        raise UserError(
+            f"The runs are of different problems, whose heads and metrics are not the same things: "
+            f"{_found(ended, [PROBLEM])}. Pick those of one with filter or multirun, or compare them all the same with "
+            f"allow=[{','.join([*allow, PROBLEM])}]."
+        )
     for values, rows in ended.groupby(columns, sort=False):
         inside = [key for key in varying(rows) if key in different]
         if inside:

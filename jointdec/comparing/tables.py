@@ -1,4 +1,4 @@
-"""The tables of a comparison: for people as text, for programs as ``table.csv``."""
+"""The tables of a comparison: for the page and the terminal as text, for programs as ``table.csv``."""
 
 from __future__ import annotations
 
@@ -8,10 +8,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+import rich.table
+from rich.box import SIMPLE
+from rich.markup import escape
+
 from jointdec.comparing.comparison import Comparison
 from jointdec.comparing.groups import Group
-from jointdec.comparing.words import change, estimate, name_of, split_of, value, verdict
+from jointdec.comparing.words import about, change, estimate, sentences, split_of, value, verdict
 from jointdec.reporting.statistics import Estimate
+from jointdec.reporting.terminal import Terminal
 
 STATISTICS = ("mean", "median", "iqm")
 TITLES = {"mean": "Mean", "median": "Median", "iqm": "Interquartile mean"}
@@ -35,7 +40,7 @@ def tables(comparison: Comparison) -> list[Table]:
 
 def means_table(comparison: Comparison, statistic: str) -> Table:
     """A statistic of each metric, with its bootstrap interval."""
-    head = ["group", "runs", "diverged", *(name_of(metric) for metric in comparison.metrics)]
+    head = ["group", "runs", "diverged", *(comparison.name_of(metric) for metric in comparison.metrics)]
     rows = []
     for group in comparison.groups:
         found = (comparison.summaries.get((group.name, metric)) for metric in comparison.metrics)
@@ -55,7 +60,9 @@ def differences_table(comparison: Comparison) -> Table:
     rows = []
     for (group, metric), found in comparison.differences.items():
         p = ["-", "-"] if math.isnan(found.p) else [f"{found.p:.2g}", f"{found.corrected:.2g}"]
-        rows.append([group, name_of(metric), str(found.n), change(metric, found), *p, verdict(metric, found)])
+        rows.append(
+            [group, comparison.name_of(metric), str(found.n), change(metric, found), *p, verdict(metric, found)]
+        )
     caption = (
         f"Differences from {comparison.baseline.name}, seed by seed, with Student's 95 % interval; p of the paired t "
         f"test, and after Holm's correction for {len(rows)} comparisons"
@@ -115,3 +122,35 @@ def _cells(comparison: Comparison, group: Group, metric: str) -> list[object]:
 
 def _plain(cell: object) -> object:
     return "" if isinstance(cell, float) and not math.isfinite(cell) else cell
+
+
+class CompareTerminal(Terminal):
+    """See `Terminal`."""
+
+    def show(self, comparison: Comparison) -> None:
+        """What each group comes to, metric by metric, and what was found."""
+        self.note(about(comparison))
+        where = split_of(comparison.metrics)
+        group_name = rich.table.Column("group", overflow="fold")  # names that are cut off may look alike
+        minus = f"minus {escape(comparison.baseline.name)} [95 %]"
+        table = rich.table.Table(group_name, "n", "mean [95 %]", minus, "", box=SIMPLE)
+        for metric in comparison.metrics:
+            table.add_row(f"[bold]{escape(comparison.name_of(metric))}[/]")
+            for group in comparison.groups:
+                table.add_row(*map(escape, _row(comparison, group, metric)))
+        table.caption = f"Means{f', {where}' if where else ''}; bootstrap intervals, of differences Student's."
+        self._console.print(table)
+        for sentence in sentences(comparison):
+            self.note(f"- {sentence}")
+
+
+def _row(comparison: Comparison, group: Group, metric: str) -> list[str]:
+    summary = comparison.summaries.get((group.name, metric))
+    found = comparison.differences.get((group.name, metric))
+    return [
+        group.name,
+        str(summary.n if summary else 0) + (f" ({len(group.diverged)} diverged)" if len(group.diverged) else ""),
+        estimate(metric, summary.mean) if summary else "-",
+        change(metric, found) if found else "",
+        verdict(metric, found) if found else "",
+    ]

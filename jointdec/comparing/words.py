@@ -1,4 +1,4 @@
-"""Numbers of a comparison in words: how a metric is called, written, and what a difference says."""
+"""Numbers of a comparison in words: how a value is written, and what a difference says."""
 
 from __future__ import annotations
 
@@ -7,29 +7,14 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from jointdec.comparing.comparison import Comparison, Reached, loss_functions
+from jointdec.comparing.comparison import Comparison, Reached
 from jointdec.comparing.groups import REPEATED, Group
+from jointdec.reporting.names import SPLITS
 from jointdec.reporting.statistics import Difference, Estimate
-from jointdec.reporting.summary import higher_is_better
+from jointdec.reporting.summary import higher_is_better, is_share
 
-SPLITS = {"test": "test", "val": "validation", "train": "training"}
-NAMES = {
-    "loss": "total loss",
-    "nodes": "atoms' loss",
-    "edges": "pairs' loss",
-    "node_accuracy": "atoms right",
-    "edge_accuracy": "pairs right",
-    "exact": "molecules exact",
-    "ms_per_step": "ms/step",
-}
 SHOWN = 3  # ids or steps in a sentence
 ENOUGH = 5  # seeds, below which an interval says little
-
-
-def name_of(metric: str) -> str:
-    """As people call it, without its split: ``test/node_accuracy`` is "atoms right"."""
-    kind, _, name = metric.partition("/")
-    return NAMES.get(name, name.replace("_", " ")) if kind in SPLITS or name in NAMES else metric.replace("/", " ")
 
 
 def split_of(metrics: Sequence[str]) -> str:
@@ -42,7 +27,7 @@ def value(metric: str, number: float) -> str:
     """A value of the metric; shares in percent."""
     if math.isnan(number):
         return "-"
-    return f"{100 * number:.1f} %" if higher_is_better(metric) else f"{number:.4g}"
+    return f"{100 * number:.1f} %" if is_share(metric) else f"{number:.4g}"
 
 
 def estimate(metric: str, found: Estimate) -> str:
@@ -72,18 +57,16 @@ def verdict(metric: str, found: Difference) -> str:
 def about(comparison: Comparison) -> str:
     """Which runs these are, on what, how long."""
     runs = pd.concat([group.all for group in comparison.groups])
-    data, digests = ("/".join(runs[key].dropna().unique()) for key in ("data.name", "data_digest"))
+    data = _named(runs, "data.name") or comparison.measured.problem or "of their own"
     made = f"{_count(len(runs), 'run')} in {_count(len(comparison.groups), 'group')} by {' and '.join(comparison.by)}"
     budget = [
         f"{'/'.join(f'{number:g}' for number in sorted(runs[key].dropna().unique()))} {unit}"
-        for key, unit in (("training.epochs", "epochs"), ("training.batch_size", "molecules a batch"))
+        for key, unit in (("training.epochs", "epochs"), ("training.batch_size", "examples a batch"))
         if key in runs
     ]
     where = ", ".join(runs["devices"].dropna().unique()) or "an unknown device"
-    return (
-        f"{made}, held against {comparison.baseline.name}; data {data} (digest {digests}); {', '.join(budget)}; "
-        f"on {where}."
-    )
+    facts = [f"data {data} (digest {_named(runs, 'data_digest')})", ", ".join(budget), f"on {where}"]
+    return f"{made}, held against {comparison.baseline.name}; {'; '.join(filter(None, facts))}."
 
 
 def sentences(comparison: Comparison) -> list[str]:
@@ -100,15 +83,14 @@ def sentences(comparison: Comparison) -> list[str]:
         )
     if len(comparison.groups) == 1:
         said.insert(0, f"There is one group only, {first}: nothing to compare it with.")
-    if len(functions := loss_functions(comparison.groups)) > 1:
+    if len(functions := comparison.measured.functions) > 1:
         said.append(
             f"The losses are different functions ({', '.join(functions)}): their values, also in the learning curves, "
             "cannot be held against each other."
         )
     for metric, ids in comparison.excluded.items():
-        said.append(
-            f"{name_of(metric)}: the value of {len(ids)} finished runs is not finite; they are not in its means."
-        )
+        name = comparison.name_of(metric)
+        said.append(f"{name}: the value of {len(ids)} finished runs is not finite; they are not in its means.")
     missing = [run for curves in comparison.curves.values() for run in curves.missing]
     if missing:
         said.append(
@@ -132,7 +114,7 @@ def fate(group: Group) -> str:
 
 def _about(group: Group, comparison: Comparison) -> str:
     """One group against the baseline: what holds, what is the same, what cannot be told."""
-    names = f"{group.name} and {comparison.baseline.name}"
+    names, name_of = f"{group.name} and {comparison.baseline.name}", comparison.name_of
     found = {m: one for m in comparison.metrics if (one := comparison.differences.get((group.name, m)))}
     for side in (group, comparison.baseline):
         if not len(side.runs):
@@ -146,9 +128,9 @@ def _about(group: Group, comparison: Comparison) -> str:
     rest = {metric: one for metric, one in found.items() if not one.same}
     if any(math.isnan(one.p) for one in rest.values()):
         return f"{names}, one seed: {', '.join(f'{name_of(m)} {change(m, one)}' for m, one in rest.items())}."
-    hold = [_held(group, metric, one) for metric, one in rest.items() if one.holds]
+    hold = [_held(group, metric, one, name_of(metric)) for metric, one in rest.items() if one.holds]
     alone = [f"{name_of(m)} {change(m, one)}" for m, one in rest.items() if one.holds_alone and not one.holds]
-    none = [_within(metric, one) for metric, one in rest.items() if not one.holds_alone]
+    none = [_within(metric, one, name_of(metric)) for metric, one in rest.items() if not one.holds_alone]
     parts = hold or [f"no difference that {seeds} can show"]
     parts += [f"{'no other that they can show; ' if hold else ''}95 % within {', '.join(none)}"] if none else []
     parts += [f"the same to five digits: {', '.join(same)}"] if same else []
@@ -158,13 +140,13 @@ def _about(group: Group, comparison: Comparison) -> str:
     return f"{names}: {'; '.join(parts)}."
 
 
-def _held(group: Group, metric: str, one: Difference) -> str:
+def _held(group: Group, metric: str, one: Difference, name: str) -> str:
     p = f"p {one.corrected:.2g}" if one.corrected >= 0.001 else "p < 0.001"
-    return f"{group.name} has {verdict(metric, one)} {name_of(metric)}, {change(metric, one)}, {p}"
+    return f"{group.name} has {verdict(metric, one)} {name}, {change(metric, one)}, {p}"
 
 
-def _within(metric: str, one: Difference) -> str:
-    return f"{_signed(metric, one.low)} to {_signed(metric, one.high)}{_unit(metric)} ({name_of(metric)})"
+def _within(metric: str, one: Difference, name: str) -> str:
+    return f"{_signed(metric, one.low)} to {_signed(metric, one.high)}{_unit(metric)} ({name})"
 
 
 def _reach(comparison: Comparison) -> str:
@@ -172,7 +154,7 @@ def _reach(comparison: Comparison) -> str:
     metric, level = comparison.target
     parts = [f"{name} {reach(found)}" for name, found in comparison.reached.items()]
     sign = "at least" if higher_is_better(metric) else "at most"
-    return f"{_long(metric)} of {sign} {value(metric, level)} is reached by: " + "; ".join(parts) + "."
+    return f"{_long(metric, comparison)} of {sign} {value(metric, level)} is reached by: " + "; ".join(parts) + "."
 
 
 def reach(found: Reached) -> str:
@@ -185,22 +167,27 @@ def reach(found: Reached) -> str:
     return f"{runs}, in the median after {epochs}{seconds}"
 
 
-def _long(metric: str) -> str:
+def _long(metric: str, comparison: Comparison) -> str:
     kind = metric.partition("/")[0]
-    text = f"{SPLITS.get(kind, '')} {name_of(metric)}".strip()
+    text = f"{SPLITS.get(kind, '')} {comparison.name_of(metric)}".strip()
     return text[0].upper() + text[1:]
 
 
+def _named(runs: pd.DataFrame, key: str) -> str:
+    """All values of a key."""
+    return "/".join(map(str, runs[key].dropna().unique())) if key in runs else ""
+
+
 def _unit(metric: str) -> str:
-    return " points" if higher_is_better(metric) else ""
+    return " points" if is_share(metric) else ""
 
 
 def _bare(metric: str, number: float) -> str:
-    return f"{100 * number:.1f}" if higher_is_better(metric) else f"{number:.4g}"
+    return f"{100 * number:.1f}" if is_share(metric) else f"{number:.4g}"
 
 
 def _signed(metric: str, number: float) -> str:
-    return f"{100 * number:+.2f}" if higher_is_better(metric) else f"{number:+.3g}"
+    return f"{100 * number:+.2f}" if is_share(metric) else f"{number:+.3g}"
 
 
 def _some(items: Sequence[object]) -> str:

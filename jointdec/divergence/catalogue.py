@@ -1,4 +1,4 @@
-"""The causes of a divergence that jointdec knows; `jointdec.problems.molecules.causes` says by which evidence it names one."""
+"""The causes of a divergence that jointdec knows; the problem says by which evidence it names one."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """What a formulation offers: how the heads' losses become one number to differentiate, and nothing else.
 
 The training loops, the optimizer, the checkpoint and the metrics are shared and never ask which one it is. A class
-says in ``summary`` what it is; the configuration's ``loss.name`` is the name of its module here, or one of the problem's own.
+says in ``summary`` what it is; ``loss.name`` is the name of its module here, or one of the problem's own.
 """
 
 from __future__ import annotations

@@ -71,6 +71,12 @@ class HeadLoss:
         squares = ops.square(y - y_pred)
         return ops.mean(squares, axis=-1) if self.head.kind in ("classes", "distribution") else squares
 
+    def zeros(self) -> tuple[Tensor, Tensor]:
+        """Labels and outputs of some examples, all 0."""
+        whole = self.head.kind == "classes"
+        shape, dtype = (places_of(self.head, self.shape), "int32") if whole else (self.shape, keras.config.floatx())
+        return ops.zeros((PROBE, *shape), dtype), ops.zeros((PROBE, *self.shape), keras.config.floatx())
+
     def _whole(self, y: Tensor) -> Tensor:
         """Class indices as whole numbers: Keras makes floats of all labels before it hands them to a loss."""
         return ops.cast(y, "int32") if self.head.kind == "classes" else y
@@ -80,14 +86,19 @@ class HeadLoss:
         if name is None or name in DEFAULTS[kind][1]:
             return DEFAULTS[kind][0]
         try:
-            function = _plain(keras.losses.get(name))
+            function: Any = _plain(keras.losses.get(name))
         except (ValueError, TypeError) as error:
             raise BadProblem(
-                f"The loss of the head {self.name!r} in {self._where} is {name!r}{did_you_mean(name, LOSS_NAMES)}, which "
-                "is no loss of Keras's."
+                f"The loss of the head {self.name!r} in {self._where} is {name!r}{did_you_mean(name, LOSS_NAMES)}, "
+                "which is no loss of Keras's."
             ) from error
         if "from_logits" in inspect.signature(function).parameters:
-            function = partial(function, from_logits=True)
+            return self._fitting(name, partial(function, from_logits=True))
+        return self._fitting(name, function)
+
+    def _fitting(self, name: str, function: Callable[..., Tensor]) -> Callable[[Tensor, Tensor], Tensor]:
+        """A loss of Keras's that gives each place a value of its own."""
+        kind = self.head.kind
         if kind == "classes" and "sparse" not in name.lower():
             return lambda y, y_pred: function(ops.one_hot(y, self.shape[-1], dtype=y_pred.dtype), y_pred)
         if kind in ("classes", "distribution") or name in WHOLE_VECTORS:
@@ -102,18 +113,13 @@ class HeadLoss:
             BadProblem: it fails, or does not give a value for each example.
         """
         what = f"The loss of the head {self.name!r} in {self._where}"
-        dtype = keras.config.floatx()
-        whole = self.head.kind == "classes"
-        y = np.zeros(
-            (PROBE, *(places_of(self.head, self.shape) if whole else self.shape)), np.int32 if whole else dtype
-        )
         with blamed(what):
-            values = self._function(ops.convert_to_tensor(y), ops.zeros((PROBE, *self.shape), dtype))
+            values = self._function(*self.zeros())
             shape = tuple(ops.shape(ops.convert_to_tensor(values)))
         if not shape or shape[0] != PROBE:
+            given = f"the shape {shape} for a batch of {PROBE}" if shape else "one number"
             raise BadProblem(
-                f"{what} gives {'one number' if not shape else f'the shape {shape} for a batch of {PROBE}'}, but must give "
-                f"a value for each place, (B, ...): leave the mean to jointdec."
+                f"{what} gives {given}, but must give a value for each place, (B, ...): leave the mean to jointdec."
             )
         return tuple(int(side) for side in shape[1:])
 
@@ -153,7 +159,8 @@ class Seen(dict[str, Any]):
     def __getitem__(self, key: str) -> Any:  # noqa: ANN401 (a tensor)
         if key not in self:
             raise BadProblem(
-                f"{self._what} asks for the head {key!r}{did_you_mean(str(key), list(self))}; there are {', '.join(self)}."
+                f"{self._what} asks for the head {key!r}{did_you_mean(str(key), list(self))}; there are "
+                f"{', '.join(self)}."
             )
         self.asked.add(key)
         return super().__getitem__(key)
@@ -187,10 +194,8 @@ class Term:
         if len(values.shape) == 2 and values.shape[-1] == 1:
             values = values[:, 0]
         if len(values.shape) != 1:
-            raise BadProblem(
-                f"{self._what} gives the shape {('B', *values.shape[1:]) if len(values.shape) else '()'}, but must give one "
-                "value an example, (B,)."
-            )
+            given = f"an array of {len(values.shape)} dimensions" if len(values.shape) else "one number"
+            raise BadProblem(f"{self._what} gives {given}, but must give one value an example, (B,).")
         read = [weights[head] for head in sorted(labels.asked) if head in weights]
         if not read:
             return values, None
@@ -219,8 +224,8 @@ def _squares(y: Tensor, y_pred: Tensor) -> Tensor:
 
 
 def _binary(y: Tensor, y_pred: Tensor) -> Tensor:
-    """max(z, 0) - z y + log(1 + exp(-|z|)), the cross-entropy of a logit z without an overflow."""
-    return ops.maximum(y_pred, 0) - y_pred * y + ops.log1p(ops.exp(-ops.abs(y_pred)))
+    """log(1 + exp(z)) - y z, the cross-entropy of a logit z; the softplus neither overflows nor has a kink at 0."""
+    return ops.softplus(y_pred) - y * y_pred
 
 
 def _poisson(y: Tensor, y_pred: Tensor) -> Tensor:

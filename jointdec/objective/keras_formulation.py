@@ -15,6 +15,7 @@ from jointdec.dataset import map_leaves
 from jointdec.objective.formulation import Formulation, Labels, Tensor
 from jointdec.objective.heads import HeadLoss, Term, mean_of, sums_of
 from jointdec.objective.live import Live
+from jointdec.objective.measures import Measures
 from jointdec.problem import Problem
 from jointdec.problems.blame import blamed
 from jointdec.problems.building import by_head
@@ -83,6 +84,7 @@ class Cost(keras.losses.Loss):  # type: ignore[misc]  # Keras ships no types
         self._cost = cost
 
     def __call__(self, y_true: Tensor, y_pred: Tensor, sample_weight: Tensor = None) -> Tensor:
+        """What Keras calls for each head."""
         return self._cost(y_true, y_pred, sample_weight)
 
 
@@ -122,6 +124,7 @@ class KerasFormulation(Formulation):
             name: HeadLoss(name, head, tuple(shape[1:]), problem.where)
             for (name, head), shape in zip(problem.heads.items(), self._shapes(x), strict=True)
         }
+        self._try_terms()
         self.variables = problem.variables(self.inner, config)
         self.compile_model()
 
@@ -203,12 +206,21 @@ class KerasFormulation(Formulation):
         for term, weight in config.loss.terms.items():
             self.term_weights[term].set(weight)
 
+    def _try_terms(self) -> None:
+        """Terms and metrics are tried on zeros, so that a mistake in one is told before there is a run."""
+        labels = {name: loss.zeros()[0] for name, loss in self.losses.items()}
+        outputs = {name: loss.zeros()[1] for name, loss in self.losses.items()}
+        for term in self.terms.values():
+            term.values(labels, outputs, {})
+        Measures(self.problem).sums(labels, outputs, {})
+
     def _shapes(self, x: Any) -> list[tuple[int, ...]]:  # noqa: ANN401
         """Build the model, without a number; the shapes of its outputs in the order of the heads."""
         inputs = self.inner.inputs if x is None else map_leaves(self._symbol, x)
         if isinstance(inputs, list) and len(inputs) == 1:
             inputs = inputs[0]
         with blamed(f"The model of model() in {self.problem.where}"):
+            by_head(self.inner(inputs), self.inner, self.problem)  # a mistake is told before Keras has words for it
             outputs = self.model(inputs)
         return [tuple(outputs[head].shape) for head in self.problem.heads]
 

@@ -65,7 +65,7 @@ class Measures:
         """Feed Keras's own metrics with a chunk: labels and predictions of all places one below the other."""
         for name, (head, metric) in self.stateful.items():
             kind, weight = self._heads[head].kind, weights.get(head)
-            y, prediction = labels[head], predictions(kind, outputs[head])
+            y, prediction = labels[head], ops.cast(predictions(kind, outputs[head]), "float32")  # Keras's, all of them
             if kind in ("classes", "distribution"):
                 count = prediction.shape[-1]
                 prediction = ops.reshape(prediction, (-1, count))
@@ -96,7 +96,7 @@ class Measures:
         self.stateful[f"{name}_{metric if isinstance(metric, str) else found.name}"] = name, found
 
     def _all_right(self, y: Tensors, y_pred: Tensors) -> Tensor:
-        """1 where every head of classes is right in all its places that are there."""
+        """1 where every head of classes is right in all its places."""
         right = None
         for name, head in self._heads.items():
             if head.kind in ("classes", "distribution", "multilabel"):

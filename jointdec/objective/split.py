@@ -39,8 +39,8 @@ def refuse_terms(config: Config) -> None:
     """
     if weighty := [term for term, weight in config.loss.terms.items() if weight != 0]:
         raise UserError(
-            f"loss={config.loss.name} has one loss a head, and the term {weighty[0]!r} looks at several: use loss=joint or "
-            f"loss=zero_plus_total, or leave it out with loss.terms.{weighty[0]}=0."
+            f"loss={config.loss.name} has one loss a head, and the term {weighty[0]!r} looks at several: use "
+            f"loss=joint or loss=zero_plus_total, or leave it out with loss.terms.{weighty[0]}=0."
         )
 
 

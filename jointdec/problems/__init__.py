@@ -24,6 +24,7 @@ from jointdec.problems.blame import blame
 from jointdec.quiet import quiet_stderr
 
 SHIPPED = ("molecules", "arrays", "gaussian", "multimnist", "penguins", "properties")
+DEFAULT = "molecules"  # also the problem of all records from before there were several
 ARRAYS = "arrays"  # whose heads are those of a file: arrays:my.npz
 
 

@@ -67,8 +67,8 @@ def _hook(event: str, arguments: tuple[object, ...]) -> None:
     if not isinstance(name, str) or name.startswith(("/", *LOOPBACK)) or not _called_by_own():
         return
     raise BadProblem(
-        f"{_refused[-1]} wants to fetch something from {name}: jointdec downloads nothing while it runs, so save it to a "
-        "file first, and read that."
+        f"{_refused[-1]} wants to fetch something from {name}: jointdec downloads nothing while it runs, so save it to "
+        "a file first, and read that."
     )
 
 

@@ -6,7 +6,7 @@ Ito's (2008), made for the colour-blind; line styles and markers tell the curves
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
-from jointdec.reporting.summary import ACCURACIES
+from jointdec.reporting.names import name_of
+from jointdec.reporting.summary import is_share
 from jointdec.training.result import EpochResult, Values, all_epochs, all_norms, all_steps, diverged_at
 
 BLACK, BLUE, VERMILLION, GREEN = "#000000", "#0072B2", "#D55E00", "#009E73"
@@ -23,13 +24,12 @@ LINES = (  # of heads and metrics, in their order
     *((BLUE, "--", "s"), (VERMILLION, "-.", "^"), (GREEN, "-", "D")),
     *(("#CC79A7", ":", "v"), ("#E69F00", "--", "P"), ("#56B4E9", "-.", "X")),
 )
-LABELS = {"loss": "total", "node_accuracy": "atoms", "edge_accuracy": "pairs", "exact": "whole molecules"}
 MARKERS = 25  # at most so many markers on a curve: more hide it
 EPOCH_AXIS_BELOW = 0.086  # of the height of all panels
 LINEAR_UP_TO = 100  # losses of both signs are drawn on a linear axis as long as none is larger than this
 
 
-def curves_figure(results: Sequence[EpochResult], title: str) -> Figure:
+def curves_figure(results: Sequence[EpochResult], title: str, words: Mapping[str, str] | None = None) -> Figure:
     """Draw a run's learning curves: losses, and below them what there is of validation metrics and gradient norms.
 
     Values that are not finite leave a gap; the first step with one is marked in every panel.
@@ -37,6 +37,7 @@ def curves_figure(results: Sequence[EpochResult], title: str) -> Figure:
     Args:
         results: the epochs in their order; a resumed run may begin later than epoch 0.
         title: what stands above.
+        words: what the problem calls its metrics, see `jointdec.reporting.names.words_of`; by default by their names.
 
     Returns:
         A figure of 10 x 9 inches at 150 dots per inch; ``figure.savefig(path)`` writes it.
@@ -49,7 +50,7 @@ def curves_figure(results: Sequence[EpochResult], title: str) -> Figure:
     figure = Figure(figsize=(10, 9), dpi=150, layout="constrained")
     FigureCanvasAgg(figure)
     figure.suptitle(title, fontsize=13, fontweight="bold")
-    curves = _Curves(results)
+    curves = _Curves(results, words or {})
     drawn = [(_draw_losses, 2.0)]
     drawn += [(_draw_metrics, 1.2)] if curves.metrics else []
     drawn += [(_draw_norms, 1.0)] if len(curves.norms) else []
@@ -91,16 +92,20 @@ def line_styles(names: Iterable[str]) -> dict[str, dict[str, Any]]:
     """Label, colour, line and marker of each: the total is black, the others have theirs by their place."""
     styles: dict[str, dict[str, Any]] = {}
     for name in names:
-        place = len(styles.keys() - {"loss"}) % len(LINES)
+        again, place = divmod(len(styles.keys() - {"loss"}), len(LINES))
         colour, line, marker = (BLACK, "-", "o") if name == "loss" else LINES[place]
-        styles[name] = {"label": LABELS.get(name, name), "color": colour, "linestyle": line, "marker": marker}
+        if again:  # more than six: the colours again, with other markers
+            marker = LINES[(place + again) % len(LINES)][2]
+        label = "total" if name == "loss" else name
+        styles[name] = {"label": label, "color": colour, "linestyle": line, "marker": marker}
     return styles
 
 
 class _Curves:
     """The epochs' numbers, one after the other, with NaN for everything that is not finite."""
 
-    def __init__(self, results: Sequence[EpochResult]) -> None:
+    def __init__(self, results: Sequence[EpochResult], words: Mapping[str, str]) -> None:
+        self.words = words
         self.step, losses = all_steps(results)
         self.losses = {name: finite(values) for name, values in losses.items()}
         self.norm_step, norms = all_norms(results)
@@ -140,10 +145,11 @@ def _draw_losses(axes: Any, curves: _Curves) -> None:  # noqa: ANN401 (matplotli
 def _draw_metrics(axes: Any, curves: _Curves) -> None:  # noqa: ANN401
     styles = line_styles(curves.metrics)
     for name, style in styles.items():
+        style["label"] = name_of(name, curves.words)
         _draw_validation(axes, curves, name, style)
-    if set(styles) <= set(ACCURACIES):
+    if all(map(is_share, styles)):
         axes.set_ylim(-0.03, 1.03)
-        axes.set_ylabel("validation: share right")
+        axes.set_ylabel("validation: share")
     else:
         axes.set_ylabel("validation: metrics")
     _legend_beside(axes, styles, "after the epoch")
@@ -190,29 +196,14 @@ def _set_log(axes: Any, positive: Values) -> None:  # noqa: ANN401
 def _draw_validation(axes: Any, curves: _Curves, name: str, style: dict[str, Any]) -> None:  # noqa: ANN401
     if name not in curves.val:
         return
-    axes.plot(
-        curves.epoch_end,
-        curves.val[name],
-        **{**style, "label": None},
-        linewidth=0.8,
-        markersize=6,
-        markerfacecolor="white",
-        markevery=curves.markevery,
-        zorder=3,
-    )
+    look = {**style, "label": None, "linewidth": 0.8, "markersize": 6, "markerfacecolor": "white", "zorder": 3}
+    axes.plot(curves.epoch_end, curves.val[name], markevery=curves.markevery, **look)
 
 
 def _legend_beside(axes: Any, styles: dict[str, dict[str, Any]], heading: str) -> None:  # noqa: ANN401
     handles = [Line2D([], [], **style, linewidth=1.6, markerfacecolor="white") for style in styles.values()]
-    axes.legend(
-        handles=handles,
-        title=heading,
-        alignment="left",
-        loc="upper left",
-        bbox_to_anchor=(1.01, 1),
-        frameon=False,
-        handlelength=3.5,
-    )
+    beside: dict[str, Any] = {"alignment": "left", "loc": "upper left", "bbox_to_anchor": (1.01, 1)}
+    axes.legend(handles=handles, title=heading, frameon=False, handlelength=3.5, **beside)
 
 
 def _add_epoch_axis(axes: Any, results: Sequence[EpochResult], below: float) -> None:  # noqa: ANN401

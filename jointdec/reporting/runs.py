@@ -2,8 +2,8 @@
 
 >>> from jointdec.reporting import load_curves, load_runs
 >>> runs = load_runs(experiment="jointdec")
->>> runs.groupby("loss.name")["test/exact"].describe()
->>> curves = load_curves(runs, ["step/nodes", "val/exact"])
+>>> runs.groupby("loss.name")["test/price_mae"].describe()
+>>> curves = load_curves(runs, ["step/price", "val/price_mae"])
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def load_runs(
     Args:
         tracking_uri: of the store; by default MLFLOW_TRACKING_URI, else mlflow.db in the working folder.
         experiment: MLflow's name of it; not asked when ``run_ids`` are given.
-        filter: in MLflow's syntax, as ``params.`loss.name` = 'split' and metrics.`test/exact` > 0.1``.
+        filter: in MLflow's syntax, as ``params.`loss.name` = 'split' and metrics.`test/loss` < 0.1``.
         run_ids: just these runs, from whichever experiment.
 
     Returns:
@@ -64,7 +64,7 @@ def load_runs(
         specimen_failed, pruned, interrupted, failed, running), started (UTC), data_digest, devices, commit (of the
         code), artifacts (where they are); every configuration key under its dotted name (``loss.name``,
         ``model.alpha``, ``seed``) as number, truth value or text (lists as JSON); every metric's last value under its
-        name in MLflow (``test/exact``); and the tags of a divergence (``divergence.step`` and so on). What a run lacks
+        name in MLflow (``test/loss``); and the tags of a divergence (``divergence.step`` and so on). What a run lacks
         is missing (NaN or None).
 
     Raises:
@@ -193,7 +193,7 @@ def _search(client: MlflowClient, experiments: list[str], condition: str) -> Ite
         except MlflowException as error:
             raise UserError(
                 f"MLflow cannot search for filter {condition!r} ({in_brief(hide_credentials(str(error)))}): it is "
-                'written as params.`loss.name` = "split" and metrics.`test/exact` > 0.1'
+                'written as params.`loss.name` = "split" and metrics.`test/loss` < 0.1'
             ) from error
         yield from page
         token = page.token or ""

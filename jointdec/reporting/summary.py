@@ -4,18 +4,37 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from jointdec.training.result import EpochResult
 
-ACCURACIES = ("node_accuracy", "edge_accuracy", "exact")
+SHARES = (  # last words of metrics from 0 to 1, of which 1 is best
+    *("accuracy", "acc", "exact", "all_right", "top_k", r"top_\d+"),
+    *("auc", "precision", "recall", "sensitivity", "specificity"),
+    *("f1_score", "f_?beta_score", "iou", "io_u"),
+    *("validity", "uniqueness", "novelty", "connected"),
+)
+LARGER = ("r2_score", "similarity", "correlation", "true_positives", "true_negatives")  # better, too, but no shares
+
+
+def is_share(metric: str) -> bool:
+    """Whether it is a share of what is right, told by the last word of its name, see `SHARES`.
+
+    The words are those of Keras's metrics and of jointdec's own; a number behind them, as in ``auc_1``, is Keras's.
+    """
+    return _ends_with(metric, SHARES)
 
 
 def higher_is_better(metric: str) -> bool:
-    """Whether it is a share of what is right: an accuracy of any split, or a figure of merit of generated molecules."""
-    return metric.rpartition("/")[2] in ACCURACIES or metric.startswith("generate/")
+    """Whether more of it is better: shares and `LARGER`; of everything else, as losses and errors, less is."""
+    return _ends_with(metric, (*SHARES, *LARGER))
+
+
+def _ends_with(metric: str, words: Sequence[str]) -> bool:
+    return re.search(rf"(?:^|[/_])(?:{'|'.join(words)})(?:_\d+)?$", metric) is not None
 
 
 def write_summary(
@@ -24,7 +43,8 @@ def write_summary(
     """Write the summary of a run.
 
     After the facts come epochs and steps that were taken, last (the last epoch's metrics by their MLflow names), best
-    (of each validation metric: value and epoch) and final (``test/…`` and ``generate/…``). A value that is not finite
+    (of each validation metric: value and epoch) and final (``test/…`` and what the problem judges its
+    models by). A value that is not finite
     is null, as JSON has no NaN.
 
     Args:
@@ -57,12 +77,11 @@ def last_metrics(result: EpochResult) -> dict[str, float]:
 def best_metrics(results: Sequence[EpochResult]) -> dict[str, dict[str, float]]:
     """Of each validation metric the best finite value and its epoch; a metric that never was finite is absent."""
     best = {}
-    for name in results[0].val if results else ():
-        finite = [result for result in results if math.isfinite(result.val[name])]
+    for name in dict.fromkeys(name for result in results for name in result.val):
+        finite = {result.epoch: result.val[name] for result in results if math.isfinite(result.val.get(name, math.nan))}
         if finite:
-            choose = max if higher_is_better(name) else min
-            chosen = choose(finite, key=lambda result: result.val[name])
-            best[f"val/{name}"] = {"value": chosen.val[name], "epoch": chosen.epoch}
+            epoch = (max if higher_is_better(name) else min)(finite, key=lambda epoch: finite[epoch])
+            best[f"val/{name}"] = {"value": finite[epoch], "epoch": epoch}
     return best
 
 

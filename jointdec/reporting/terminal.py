@@ -25,7 +25,7 @@ from jointdec.dataset import Dataset
 from jointdec.divergence.record import Divergence
 from jointdec.problems import find
 from jointdec.problems.molecules.specimens import Finding
-from jointdec.reporting.summary import higher_is_better
+from jointdec.reporting.summary import higher_is_better, is_share
 from jointdec.training.result import EpochResult, Values
 
 BARS = (BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
@@ -187,4 +187,4 @@ class Epochs:
 
 
 def _number(name: str, value: float) -> str:
-    return f"{value:.2%}" if higher_is_better(name) else f"{value:.4f}"
+    return f"{value:.2%}" if is_share(name) else f"{value:.4f}"

@@ -23,6 +23,7 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 
 from jointdec.config import Config
 from jointdec.errors import UserError
+from jointdec.problems import DEFAULT
 from jointdec.sweeping.settings import SweepConfig
 from jointdec.sweeping.space import Space, grid
 from jointdec.tracking.identity import HOST, host, is_alive
@@ -210,7 +211,9 @@ def _require_same(study: Study, name: str, definition: Mapping[str, str]) -> Non
         raise UserError(
             f"sweep.name={name}: there is a study of this name that is not jointdec's: choose another name."
         )
-    earlier = {key: spelling(value) for key, value in ADDED.items() if key in definition}
+    earlier = {
+        key: spelling(value) for key, value in added(definition.get("problem", DEFAULT)).items() if key in definition
+    }
     there = earlier | there  # as it was before these were keys
     different = [key for key in {**there, **definition} if there.get(key) != definition.get(key)]
     if different:

@@ -23,10 +23,10 @@ from omegaconf.errors import OmegaConfBaseException
 from jointdec.command import one_sentence
 from jointdec.config import GROUPS, Config, conf_folder, leaves, parse
 from jointdec.errors import UserError, did_you_mean
-from jointdec.problems import ships
+from jointdec.problems import DEFAULT, ships
 from jointdec.problems.compose import PREFIX, spec_of
 from jointdec.tracking.environment import device, packages
-from jointdec.tracking.records import FIRST_PROBLEM, added
+from jointdec.tracking.records import added
 from jointdec.tracking.store import connect
 from jointdec.tracking.uri import hide_credentials
 
@@ -127,7 +127,7 @@ def recorded_config(text: str, overrides: Sequence[str]) -> Config:
     _take_problem(values, overrides)
     if isinstance(values.get("data"), dict) and "cache" in values["data"]:  # a record does not say where to write
         values["data"]["cache"] = _option("data", "qm9")["cache"]
-    problem = str(values.setdefault("problem", FIRST_PROBLEM))
+    problem = str(values.setdefault("problem", DEFAULT))
     if isinstance(values.get("loss"), dict):
         values["loss"].setdefault("terms", {})
     for key, value in added(problem).items():
@@ -154,7 +154,7 @@ def _take_problem(values: dict[str, Any], overrides: Sequence[str]) -> None:
     Raises:
         UserError: it was not, or it is another problem.
     """
-    recorded = str(values.get("problem", FIRST_PROBLEM))
+    recorded = str(values.get("problem", DEFAULT))
     named = [spec_of(text) for text in overrides if text.startswith(PREFIX)]
     if named and ships(recorded) and named[-1] != recorded:
         raise UserError(f"The run is of problem={recorded}, and cannot be taken again with problem={named[-1]}.")

@@ -6,21 +6,20 @@ import json
 import secrets
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING, asdict, dataclass, fields
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from omegaconf import OmegaConf
 
 from jointdec.config import GROUPS, Config, leaves
-from jointdec.problems import find, ships
+from jointdec.problems import DEFAULT, find, ships
 from jointdec.tracking.environment import GitState, device, packages
 from jointdec.tracking.uri import hide_credentials
 
 if TYPE_CHECKING:
     from jointdec.tracking.tracker import TrialOf
     from jointdec.training.result import EpochResult
-
-FIRST_PROBLEM = "molecules"  # of records from before there were others
 
 
 @dataclass(frozen=True)
@@ -95,11 +94,12 @@ def with_added(values: Mapping[str, Any]) -> dict[str, Any]:
     """
     if "loss.name" not in values:
         return dict(values)
-    problem = str(values.get("problem", FIRST_PROBLEM))
+    problem = str(values.get("problem", DEFAULT))
     groups = {key.partition(".")[0] for key in values}
     return {"problem": problem, **{k: v for k, v in added(problem).items() if k.partition(".")[0] in groups}, **values}
 
 
+@cache
 def added(problem: str) -> dict[str, Any]:
     """Keys that came later, and what records that lack them stand for."""
     schemas = {**GROUPS, "model": next(iter(find(problem).schemas("model").values()))} if ships(problem) else GROUPS

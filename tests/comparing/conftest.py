@@ -19,6 +19,7 @@ def make_runs():
             **{"experiment_id": "1", "status": "FINISHED", "outcome": "finished", "data_digest": "d1"},
             **{"devices": "CPU", "commit": None, "artifacts": "file:///nowhere"},
             **{"loss.name": "joint", "loss.weights.nodes": 1.0, "loss.weights.edges": 2.0, "model.name": "two_tower"},
+            **{"problem": "molecules"},
             **{
                 "model.alpha": 0.2,
                 "training.epochs": 4,
@@ -39,7 +40,7 @@ def settings():
     def make(**given):
         usual = {
             **{"by": ["loss"], "runs": [], "multirun": None, "filter": "", "baseline": None, "metrics": []},
-            **{"target": None, "allow": [], "molecules": [], "output": None},
+            **{"target": None, "allow": [], "pictures": [], "output": None},
         }
         return CompareConfig(**usual | given)
 

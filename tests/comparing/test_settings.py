@@ -49,3 +49,8 @@ def test_a_filter_is_mlflows_syntax_and_not_hydras():
 def test_the_name_of_a_group_may_have_a_comma_and_a_folder_a_space():
     settings = parse_request(["baseline=two_tower, joint", "output=my folder (1)"]).settings
     assert (settings.baseline, settings.output) == ("two_tower, joint", "my folder (1)")
+
+
+def test_pictures_of_runs_may_be_called_molecules_as_they_were():
+    for given in ("molecules=a", "pictures=[a]"):
+        assert parse_request([given]).settings.pictures == ["a"]

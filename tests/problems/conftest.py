@@ -4,9 +4,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from hydra import compose, initialize_config_dir
-
-from jointdec.config import conf_folder, parse
 
 
 @dataclass
@@ -22,18 +19,6 @@ class Training:
     def test(self):
         """The losses and metrics of the test split."""
         return self.loop.evaluate(self.dataset.test)
-
-
-@pytest.fixture(scope="session")
-def configured():
-    """``configured("problem=penguins", "loss=split")``: what the command line would have composed."""
-    from jointdec.problems.compose import with_problem
-
-    def configure(*typed):
-        with initialize_config_dir(str(conf_folder()), version_base="1.3"):
-            return parse(compose("config", overrides=with_problem(typed)))
-
-    return configure
 
 
 @pytest.fixture(scope="session")

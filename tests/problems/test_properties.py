@@ -78,7 +78,9 @@ def test_the_term_is_numpys_mean_over_the_three_heads(trained):
 
 @needs_qm9pack
 def test_a_heavier_term_makes_the_three_heads_agree_better(train, trained):
-    heavier = train(*TINY, "training.epochs=20", "optimizer.learning_rate=0.003", "loss.terms.gap_is_lumo_minus_homo=50")
+    heavier = train(
+        *TINY, "training.epochs=20", "optimizer.learning_rate=0.003", "loss.terms.gap_is_lumo_minus_homo=50"
+    )
     assert heavier.test()["gap_is_lumo_minus_homo"] < 0.5 * trained.test()["gap_is_lumo_minus_homo"]
 
 

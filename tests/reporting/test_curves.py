@@ -172,6 +172,20 @@ def test_metrics_that_are_no_shares_have_an_axis_of_their_own_size():
     assert metrics.get_ylabel() == "validation: metrics"
 
 
+def test_metrics_are_called_as_their_problem_calls_them_and_twelve_lines_look_different():
+    names = [f"task_{number}_auc" for number in range(12)]
+    val = {"loss": 2.0} | dict.fromkeys(names, 0.5)
+    result = EpochResult(0, 0, {"loss": np.ones(4)}, {}, val, 1.0)
+    figure = curves_figure([result], "", {"task_3_auc": "the third"})
+    drawn(figure)
+    _, metrics = figure.axes
+    texts = [text.get_text() for text in metrics.get_legend().get_texts()]
+    assert texts[2:5] == ["task 2 auc", "the third", "task 4 auc"]
+    assert metrics.get_ylabel() == "validation: share"
+    looks = {(line.get_color(), line.get_linestyle(), line.get_marker()) for line in metrics.lines}
+    assert len(looks) == 12
+
+
 def test_no_legend_covers_data():
     figure = curves_figure(run(), "")
     drawn(figure)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jointdec.reporting.summary import best_metrics, last_metrics, write_summary
+from jointdec.reporting.summary import best_metrics, higher_is_better, is_share, last_metrics, write_summary
 from jointdec.training.result import EpochResult
 
 NAN = float("nan")
@@ -53,3 +53,34 @@ def test_best_is_the_least_finite_loss_and_the_greatest_share(values):
     assert best["val/exact"]["value"] == max(exact for _, exact in values)
     for name, chosen in best.items():
         assert last_metrics(epoch(0, *values[chosen["epoch"]]))[name] == chosen["value"]
+
+
+SHARES = (
+    *("val/species_accuracy", "test/exact", "val/all_right", "accuracy", "val/kind_auc", "val/kind_auc_1"),
+    *("val/kind_precision_at_recall", "val/f1_score", "val/kind_f_beta_score", "val/mask_mean_io_u", "val/mean_iou"),
+    *("val/kind_sparse_top_k_categorical_accuracy", "val/kind_top_5", "generate/connected_validity"),
+)
+LARGER = ("val/price_r2_score", "val/cosine_similarity", "val/price_pearson_correlation", "val/true_positives_2")
+SMALLER = (
+    *(
+        "val/loss",
+        "val/mass_mae",
+        "step/grad_norm",
+        "time/ms_per_step",
+        "val/root_mean_squared_error",
+        "layer/top_5_mae",
+    ),
+    *("val/kind_false_positives", "test/inexact", "val/kl_divergence", "val/vacc", "val/accuracy_loss"),
+)
+
+
+@pytest.mark.parametrize("metric", SHARES + LARGER + SMALLER)
+def test_whether_more_is_better_is_told_by_the_last_word_of_a_metric_s_name(metric):
+    assert higher_is_better(metric) == (metric not in SMALLER)
+    assert is_share(metric) == (metric in SHARES)
+
+
+def test_an_epoch_without_validation_is_not_the_best():
+    unjudged = epoch(0, 1.0, 0.5)
+    unjudged.val.clear()
+    assert best_metrics([unjudged, epoch(1, 2.0, 0.1)])["val/loss"] == {"value": 2.0, "epoch": 1}

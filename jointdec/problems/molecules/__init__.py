@@ -89,8 +89,8 @@ class Molecules(Problem):
             )
         if loss == "tf1_graph" and precision not in ("float32", "float64"):
             raise UserError(
-                f"training.precision is {precision!r}, but loss=tf1_graph, a program of TensorFlow 1, knows only float32 "
-                "and float64: set one of them, or use loss=tf_native."
+                f"training.precision is {precision!r}, but loss=tf1_graph, a program of TensorFlow 1, knows only "
+                "float32 and float64: set one of them, or use loss=tf_native."
             )
 
     def load(self, config: DataConfig, progress: Progress) -> Dataset:

@@ -126,7 +126,8 @@ def _loss_weight(case: Case) -> str | None:
     ones = replace(case.config, loss=replace(case.config.loss, weights=dict.fromkeys(weights, 1.0)))
     if first_bad(trace_step(ones, case.state, case.batch)):
         return None
-    return f"{case.at} is not finite with loss weights {weights['nodes']:g} and {weights['edges']:g}; with 1 and 1 the step is."
+    told = " and ".join(f"{weight:g}" for weight in weights.values())
+    return f"{case.at} is not finite with loss weights {told}; with 1 and 1 the step is."
 
 
 def _epsilon(case: Case) -> str | None:

@@ -1,4 +1,4 @@
-"""The molecules' keys of the configuration: their data, the decoder, and what is declared to be wrong with a specimen."""
+"""The molecules' keys of the configuration: their data and the decoder."""
 
 from __future__ import annotations
 

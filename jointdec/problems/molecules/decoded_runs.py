@@ -1,4 +1,4 @@
-"""What runs made of the same test molecules, read back from their artifacts decoded.npz."""
+"""What runs made of the same test molecules, drawn from their artifacts decoded.npz."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from tempfile import TemporaryDirectory
 import numpy as np
 import pandas as pd
 
-from jointdec.comparing.figures import Decoded
+from jointdec.comparing.figures import Plot
 from jointdec.errors import UserError
+from jointdec.problems.molecules.pictures import decoded_figure
 from jointdec.reporting.runs import fetch
 from jointdec.tracking.store import connect
 from jointdec.tracking.uri import resolve_uri
@@ -19,8 +20,8 @@ from jointdec.training.state import read_arrays
 FILE = "decoded.npz"
 
 
-def read_decoded(runs: pd.DataFrame, names: Mapping[str, str], uri: str | None, required: bool) -> Decoded | None:
-    """The molecules and their decodings.
+def picture(runs: pd.DataFrame, names: Mapping[str, str], uri: str | None, required: bool) -> Plot | None:
+    """Draw the molecules, each above its decodings.
 
     Args:
         runs: rows of `load_runs`, with the run's id as index.
@@ -50,7 +51,17 @@ def read_decoded(runs: pd.DataFrame, names: Mapping[str, str], uri: str | None, 
     alike = {run_id: one for run_id, one in found.items() if np.array_equal(one["smiles"], first["smiles"])}
     if required and len(alike) < len(found):
         raise UserError(
-            "The runs in molecules were tested on other molecules than each other: choose runs of one data set."
+            "The runs in pictures were tested on other molecules than each other: choose runs of one data set."
         )
     decodings = {names[run]: (one["decoded/nodes"], one["decoded/edges"]) for run, one in alike.items()}
-    return Decoded(first["smiles"].tolist(), (first["true/nodes"], first["true/edges"]), decodings)
+    smiles, true = first["smiles"].tolist(), (first["true/nodes"], first["true/edges"])
+    listed = ", ".join(decodings)
+    return Plot(
+        "molecules",
+        "Decoded molecules",
+        f"The first test molecules, and what these runs make of them: {listed}. "
+        "Shaded: what differs from the true one.",
+        f"Drawings of {len(smiles)} test molecules, each above its decodings by {listed}.",
+        decoded_figure(smiles, true, decodings, "Test molecules and their decodings"),
+        pixels=True,
+    )

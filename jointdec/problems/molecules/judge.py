@@ -1,4 +1,4 @@
-"""What a trained decoder is judged by at the end of a run: pictures of test molecules, and molecules of its own making."""
+"""What a trained decoder is judged by: pictures of test molecules, and molecules of its own making."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""What of a molecule comes out right, one share a molecule; the means are those of `reconstruction`, which tests hold
-against this.
-"""
+"""What of a molecule comes out right, one share a molecule; their means are those of `reconstruction`."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """One training step again, tensor by tensor, in the order of execution: where does the first NaN or Inf come from?
 
-The decoder is `jointdec.problems.molecules.tf_native`'s, which every formulation equals, and the loss is written out operation by
-operation; so this finds the same tensor for all of them, whatever compiled their programs.
+The decoder is `tf_native`'s, which every formulation equals, and the loss is written out operation by operation; so
+this finds the same tensor for all of them, whatever compiled their programs.
 """
 
 from __future__ import annotations

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from jointdec.problems.molecules.config import ModelConfig
 from jointdec.problems.molecules.architecture import Weights, architecture
+from jointdec.problems.molecules.config import ModelConfig
 from jointdec.training.state import State, moment_path
 
 SCALE = "loss_scale_optimizer/dynamic_scale"
