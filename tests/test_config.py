@@ -47,7 +47,7 @@ def test_overrides_arrive_typed():
     )
     assert (config.training.epochs, config.model.alpha, config.model.tower) == (3, 0.0, [8, 9])
     assert isinstance(config.model.alpha, float)
-    assert (config.loss.weights.nodes, config.loss.weights.edges) == (1.0, 0.5)
+    assert config.loss.weights == {"nodes": 1.0, "edges": 0.5}
     assert config.data.path == "x.smi"
 
 

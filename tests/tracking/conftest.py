@@ -84,7 +84,7 @@ def dataset():
         )
 
     skipped = (Skipped(3, "C[Si],C", "Si is none of C, N, O, F"),)
-    return Dataset("molecules", "sample.csv", split(6), split(2), split(2), skipped)
+    return Dataset(split(6), split(2), split(2), "molecules", "sample.csv", skipped)
 
 
 @pytest.fixture

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from jointdec.config import ArraysConfig
 from jointdec.errors import UserError
+from jointdec.problems.molecules.config import ArraysConfig
 from jointdec.problems.molecules.load import load
 
 

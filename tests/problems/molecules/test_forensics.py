@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from jointdec.problems.molecules.catalogue import CAUSES
 
+from jointdec.divergence.catalogue import CAUSES
 from jointdec.divergence.runaway import Runaway
 from jointdec.objective.formulation import make_formulation
 from jointdec.problems.molecules.causes import RULES

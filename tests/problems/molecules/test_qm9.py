@@ -11,10 +11,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from jointdec.config import Qm9Config
 from jointdec.errors import UserError
 from jointdec.problems.molecules import qm9 as module
 from jointdec.problems.molecules import scattering
+from jointdec.problems.molecules.config import Qm9Config
 from jointdec.problems.molecules.load import SAMPLE, load
 
 NAMES = ("train", "val", "test")
