@@ -40,6 +40,18 @@ def make_config():
 
 
 @pytest.fixture(scope="session")
+def configured():
+    """``configured("problem=penguins", "loss=split")``: what the command line would have composed."""
+    from jointdec.problems.compose import with_problem
+
+    def configure(*typed):
+        with initialize_config_dir(str(conf_folder()), version_base="1.3"):
+            return parse(compose("config", overrides=with_problem(typed)))
+
+    return configure
+
+
+@pytest.fixture(scope="session")
 def molecules(make_config):
     """The 5,000 molecules that ship, encoded."""
     from jointdec.problems.molecules.load import load

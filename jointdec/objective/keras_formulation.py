@@ -42,6 +42,19 @@ class RecordedModel(keras.Model):  # type: ignore[misc]  # Keras ships no types
         outputs = by_head(self.inner(x, training=training), self.inner, formulation.problem)
         return {head: ops.cast(output, formulation.dtype) for head, output in outputs.items()}
 
+    def compute_loss(
+        self,
+        x: Tensor = None,
+        y: Labels | None = None,
+        y_pred: Labels | None = None,
+        sample_weight: Labels | None = None,
+        training: bool = True,
+    ) -> Tensor:
+        """Keras's own, which wants an entry of ``sample_weight`` for every head, where there are any."""
+        if sample_weight is not None and y_pred is not None:
+            sample_weight = {head: sample_weight.get(head) for head in y_pred}
+        return super().compute_loss(x, y, y_pred, sample_weight, training)
+
     def compute_metrics(self, x: Tensor, y: Labels, y_pred: Labels, sample_weight: Any = None) -> dict[str, Any]:  # noqa: ANN401
         """What every backend's ``train_step`` calls at its end."""
         # The terms are computed a second time for the curves: XLA merges equal subexpressions, so they cost nothing.

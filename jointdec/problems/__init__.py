@@ -23,8 +23,9 @@ from jointdec.problem import Problem
 from jointdec.problems.blame import blame
 from jointdec.quiet import quiet_stderr
 
-SHIPPED = ("molecules",)
+SHIPPED = ("molecules", "arrays", "gaussian", "multimnist", "penguins", "properties")
 DEFAULT = "molecules"  # also the problem of all records from before there were several
+ARRAYS = "arrays"  # whose heads are those of a file: arrays:my.npz
 
 
 def find(spec: str) -> Problem:
@@ -33,6 +34,8 @@ def find(spec: str) -> Problem:
     Raises:
         BadProblem: there is none, or it cannot be used; the sentence names the user's file and line.
     """
+    if spec.partition(":")[0] == ARRAYS:
+        return _of_arrays(spec.partition(":")[2])
     if spec in SHIPPED:
         return _of_module(f"jointdec.problems.{spec}", spec)
     if is_file(spec):
@@ -56,7 +59,14 @@ def is_file(spec: str) -> bool:
 
 def ships(spec: str) -> bool:
     """Whether it is one of jointdec's own, which a record may name without anybody's code being run."""
-    return spec in SHIPPED
+    return spec.partition(":")[0] in SHIPPED
+
+
+@cache
+def _of_arrays(path: str) -> Problem:
+    from jointdec.problems.arrays import of_file
+
+    return _named(of_file(path), ARRAYS, path)
 
 
 @cache

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from hydra.core.config_store import ConfigStore
 
 from jointdec.errors import UserError
-from jointdec.problems import SHIPPED, find, is_file, ships
+from jointdec.problems import ARRAYS, SHIPPED, find, is_file, ships
 
 OWN = "own"  # the option of the group problem that a file or module of the user's is for Hydra
 PREFIX = "problem="
@@ -23,8 +23,9 @@ def with_problem(arguments: Sequence[str]) -> list[str]:
     if len(named) > 1:
         raise UserError(f"{' '.join(named)}: a command trains one problem, name it once.")
     for name in SHIPPED:
-        if name != "molecules":
+        if name not in ("molecules", ARRAYS):
             register(name, name)
+    _register_arrays(arguments)
     if not named:
         return list(arguments)
     spec = spec_of(named[0])
@@ -49,6 +50,21 @@ def spec_of(argument: str) -> str:
     value = argument.partition("=")[2].strip()
     quoted = len(value) > 1 and value[0] == value[-1] and value[0] in "'\""
     return value[1:-1] if quoted else value
+
+
+def _register_arrays(arguments: Sequence[str]) -> None:
+    """The option whose heads are in the file that ``data.path=`` names.
+
+    Whether it was asked for, perhaps by an experiment, only Hydra knows: what is wrong with the file is told then, by
+    `find` again.
+    """
+    paths = [spec_of(argument) for argument in arguments if argument.startswith("data.path=")]
+    spec = f"{ARRAYS}:{paths[-1] if paths else ''}"
+    try:
+        register(ARRAYS, spec)
+    except UserError:
+        node = {"problem": spec, "loss": {"weights": {}, "terms": {}}}
+        ConfigStore.instance().store(group="problem", name=ARRAYS, package="_global_", node=node)
 
 
 def register(option: str, spec: str) -> None:

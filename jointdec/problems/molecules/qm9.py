@@ -52,15 +52,18 @@ def qm9(config: Qm9Config, progress: Progress) -> MoleculeDataset:
     )
 
 
-def csv_files() -> list[Path]:
+def csv_files(wanted: str = "data=qm9") -> list[Path]:
     """The CSV files that hold the SMILES, in the order of QM9.
+
+    Args:
+        wanted: what needs them, for messages.
 
     Raises:
         UserError: qm9pack is not installed, or without its data.
     """
     package = importlib.util.find_spec("qm9pack")
     if package is None or package.origin is None:
-        raise UserError('data=qm9 needs the package qm9pack: pip install "jointdec[qm9]".')
+        raise UserError(f'{wanted} needs the package qm9pack: pip install "jointdec[qm9]".')
     found = sorted((Path(package.origin).parent / "data").glob("qm9_part*.csv"))
     if not found:
         raise UserError('qm9pack is installed without its data: pip install --force-reinstall "jointdec[qm9]".')
