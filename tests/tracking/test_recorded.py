@@ -107,7 +107,7 @@ def test_an_override_with_an_interpolation_is_one_sentence(config):
 
 
 def test_a_record_does_not_say_where_this_machine_caches(config):
-    from jointdec.config import Qm9Config
+    from jointdec.problems.molecules.config import Qm9Config
 
     data = {"name": "qm9", "cache": "/somewhere/else", "scattering": "diffusion", "normalization": "whiten"}
     assert recorded_config(text(config, data=data), []).data == Qm9Config(**data | {"cache": "~/.cache/jointdec"})
