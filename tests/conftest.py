@@ -79,7 +79,7 @@ def make_dataset(molecules):
         return molecules_split(split.x[:count], split.y["nodes"][:count], split.y["edges"][:count], split.names[:count])
 
     def make(train, val=20):
-        return Dataset("few", "few", rows(molecules.train, train), rows(molecules.val, val), rows(molecules.test, 5))
+        return Dataset(rows(molecules.train, train), rows(molecules.val, val), rows(molecules.test, 5), "few", "few")
 
     return make
 

@@ -47,7 +47,7 @@ def test_overrides_arrive_typed():
     )
     assert (config.training.epochs, config.model.alpha, config.model.tower) == (3, 0.0, [8, 9])
     assert isinstance(config.model.alpha, float)
-    assert (config.loss.weights.nodes, config.loss.weights.edges) == (1.0, 0.5)
+    assert config.loss.weights == {"nodes": 1.0, "edges": 0.5}
     assert config.data.path == "x.smi"
 
 
@@ -67,7 +67,7 @@ def test_overrides_arrive_typed():
         ("optimizer.learning_rate=0", "optimizer.learning_rate is 0.0, but must be above 0"),
         ("optimizer.learning_rate=inf", "optimizer.learning_rate is inf, but must be a finite number"),
         ("loss.weights.nodes=-1", "loss.weights.nodes is -1.0, but must be at least 0"),
-        ("loss.name=mae", "loss.name is 'mae', but must be one of joint, split, tf_native"),
+        ("loss.name=mae", "loss.name is 'mae', but must be one of joint, split, zero_plus_total, mse"),
         ("data.name=zinc", "data.name is 'zinc', but must be one of arrays, gaussian, molecules, qm9"),
         ("seed=-1", "seed is -1, but must be at least 0"),
         ("seed=x", "seed: Value 'x'"),

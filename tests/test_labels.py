@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from jointdec.errors import UserError
-from jointdec.labels import label_problem, require_usable
-from jointdec.problems.molecules.dataset import molecules_split
+from jointdec.labels import label_problem
+from jointdec.problems.molecules.dataset import HEADS, molecules_split, require_usable
 
 
 def split(**changes):
@@ -25,25 +25,31 @@ def spoilt(array, *places):
 
 def test_good_arrays_pass():
     require_usable(split(), "mine")
-    assert label_problem(split(), "mine") is None
+    assert label_problem(split(), HEADS, "mine") is None
 
 
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [
         ({"features": np.zeros((6, 134))}, r"features of mine has the shape \(6, 134\), but must have \(6, 135\)"),
-        ({"nodes": np.zeros((5, 9))}, r"nodes of mine has the shape \(5, 9\), but must have \(6, 9\) or \(6, 9, 5\)"),
-        ({"edges": np.zeros((6, 9, 9, 5))}, r"edges of mine has the shape \(6, 9, 9, 5\)"),
+        ({"nodes": np.zeros((5, 9))}, r"y\['nodes'\] of mine has the shape \(5, 9\), but x has 6 rows"),
+        ({"edges": np.zeros((6, 9, 9, 5))}, r"y\['edges'\] of mine has the shape \(6, 9, 9, 5\)"),
         (
             {"features": spoilt(split().x, ((3, 7), np.nan), ((4, 0), -np.inf), ((5, 1), np.nan))},
-            r"features of mine holds 2 NaN and 1 infinite values, the first at index \[3, 7\]",
+            r"x of mine holds 2 NaN and 1 infinite values, the first at index \[3, 7\]",
         ),
-        ({"nodes": spoilt(split().y["nodes"], ((2, 1, 0), np.inf))}, r"nodes of mine holds 0 NaN and 1 infinite"),
+        (
+            {"nodes": spoilt(split().y["nodes"], ((2, 1, 0), np.inf))},
+            r"y\['nodes'\] of mine holds 1 labels that are NaN or infinite, the first at index \[2, 1, 0\]",
+        ),
         (
             {"edges": spoilt(split().y["edges"], ((1, 2, 3), 4), ((5, 0, 0), 255))},
-            r"edges of mine holds 2 class indices outside 0 to 3, the first at index \[1, 2, 3\], which is 4",
+            r"y\['edges'\] of mine holds 2 class indices outside 0 to 3, the first at index \[1, 2, 3\], which is 4",
         ),
-        ({"edges": np.zeros((6, 9, 9))}, r"class indices of type float64, but must hold whole numbers"),
+        (
+            {"edges": np.zeros((6, 9, 9))},
+            r"y\['edges'\] of mine has the shape \(6, 9, 9\), but the model's output 'edges' is \(n, 9, 9, 4\)",
+        ),
     ],
 )
 def test_what_no_training_survives_is_told_with_count_and_place(changes, sentence):
@@ -53,7 +59,7 @@ def test_what_no_training_survives_is_told_with_count_and_place(changes, sentenc
 
 def test_labels_that_are_no_distributions_are_counted_by_kind():
     nodes = spoilt(split().y["nodes"], ((2, 4), [2, -1, 0, 0, 0]), ((3, 0), [0.5, 0.4, 0, 0, 0]))
-    problem = label_problem(split(nodes=nodes), "mine")
+    problem = label_problem(split(nodes=nodes), HEADS, "mine")
     assert problem.startswith(
         "2 of 54 nodes labels in mine are no distributions (1 have a negative entry, 1 do not sum"
     )

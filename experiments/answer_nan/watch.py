@@ -51,8 +51,8 @@ def look(formulation: Formulation, split: Split) -> Row:
     right, still, both = [], [], []
     for first in range(0, len(split), CHUNK):
         data = on_device(split.rows(np.arange(first, min(first + CHUNK, len(split)))), tf.float32)
-        heads = formulation.heads(data.features)
-        labels = data.labels(heads)
+        heads = formulation.heads(data.x)
+        labels = formulation.labels(data.y, "float32")
         with tf.GradientTape() as tape:
             tape.watch(heads["nodes"])
             loss = formulation.loss(labels, heads)["nodes"]

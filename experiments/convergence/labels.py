@@ -11,7 +11,8 @@ import tensorflow as tf
 from levels import REFERENCE, Plan, configure
 
 from jointdec.dataset import Split
-from jointdec.objective.formulation import Tensor
+from jointdec.objective.formulation import Labels, Tensor
+from jointdec.problems import find
 from jointdec.problems.molecules.load import load
 from jointdec.problems.molecules.tf_native import TfNative
 from jointdec.training.evaluation import on_device
@@ -21,7 +22,7 @@ from jointdec.training.problem_loop import CompiledTraining
 class LabelsStopped(TfNative):
     """The same loss with TensorFlow 1's operation, which stops the gradient to the labels."""
 
-    def loss(self, labels: dict[str, Tensor], heads: dict[str, Tensor]) -> dict[str, Tensor]:
+    def loss(self, labels: Labels, heads: Labels, weights: Labels | None = None) -> dict[str, Tensor]:
         """See `jointdec.objective.formulation.Formulation.loss`."""
         return super().loss({head: tf.stop_gradient(tensor) for head, tensor in labels.items()}, heads)
 
@@ -30,7 +31,7 @@ def compare(plan: Plan) -> list[dict[str, float]]:
     """Of each seed the largest difference in curves and in weights between the two trainings of the reference."""
     configs = [configure(plan, REFERENCE, {"loss": "tf_native", "seed": seed}) for seed in plan.seeds]
     dataset = load(configs[0].data)
-    passing, stopped = TfNative(configs[0]), LabelsStopped(configs[0])
+    passing, stopped = (kind(find("molecules"), configs[0]) for kind in (TfNative, LabelsStopped))
     assert passes_gradient(passing, dataset.train)
     assert not passes_gradient(stopped, dataset.train)
     trainings = [CompiledTraining(configs[0], formulation, dataset) for formulation in (passing, stopped)]
@@ -51,8 +52,8 @@ def compare(plan: Plan) -> list[dict[str, float]]:
 def passes_gradient(formulation: TfNative, molecules: Split) -> bool:
     """Whether its loss has a gradient with respect to the labels."""
     data = on_device(molecules.rows(np.arange(8)), tf.float32)
-    heads = formulation.heads(data.features)
-    labels = data.labels(heads)
+    heads = formulation.heads(data.x)
+    labels = formulation.labels(data.y, "float32")
     with tf.GradientTape() as tape:
         tape.watch(labels)
         loss = formulation.loss(labels, heads)["loss"]

@@ -8,11 +8,10 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from jointdec.training.batchwise import dense_labels
 
 from jointdec.config import Config
 from jointdec.dataset import Dataset
-from jointdec.problems.molecules.dataset import molecules_split
+from jointdec.problems.molecules.dataset import dense_labels, molecules_split
 from jointdec.training.order import batch_order
 from jointdec.training.state import State, moment_path
 

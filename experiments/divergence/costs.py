@@ -10,11 +10,11 @@ import keras
 import numpy as np
 import tensorflow as tf
 from cases import Case
-from jointdec.training.batchwise import dense_labels
 from observe import prepare
 
 from jointdec.objective.formulation import make_formulation
 from jointdec.objective.keras_formulation import KerasFormulation
+from jointdec.problems.molecules.dataset import dense_labels
 from jointdec.training import make_training
 
 PLAIN = Case("", "", None, "", "")

@@ -13,8 +13,9 @@ from hydra import compose, initialize_config_dir
 from jointdec.config import Config, conf_folder, parse
 from jointdec.dataset import Dataset
 from jointdec.divergence.last_good import LastGood, go_on, read_last_good
+from jointdec.divergence.step_again import batch_of_step
 from jointdec.objective.formulation import make_formulation
-from jointdec.problems.molecules.forensics import batch_of_step, investigate
+from jointdec.problems.molecules.forensics import investigate
 from jointdec.problems.molecules.load import load
 from jointdec.training import make_training
 from jointdec.training.loop import Loop

@@ -14,13 +14,13 @@ from typing import Any
 import keras
 import tensorflow as tf
 from cases import Case
-from jointdec.training.batchwise import dense_labels
 from observe import advance, prepare
 
 from jointdec.config import Config
 from jointdec.dataset import Dataset
 from jointdec.objective.formulation import make_formulation
 from jointdec.objective.keras_formulation import KerasFormulation
+from jointdec.problems.molecules.dataset import dense_labels
 from jointdec.training.fit import FitTraining
 from jointdec.training.order import batch_of_step, batch_order, steps_per_epoch
 

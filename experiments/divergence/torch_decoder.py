@@ -60,14 +60,14 @@ class Trainer:
     def _loss(self, nodes: torch.Tensor, edges: torch.Tensor, y: torch.Tensor, e: torch.Tensor) -> torch.Tensor:
         weights, name = self._config.loss.weights, self._config.loss.name
         if name == "mse":
-            return weights.nodes * functional.mse_loss(nodes, y) + weights.edges * functional.mse_loss(edges, e)
+            return weights["nodes"] * functional.mse_loss(nodes, y) + weights["edges"] * functional.mse_loss(edges, e)
         if name == "answer":
             p = (nodes / nodes.sum(-1, keepdim=True)).clamp(CLIP, 1 - CLIP)
             on_nodes = -(y * p.log()).sum(-1).mean()
         else:
             on_nodes = -(y * nodes.log_softmax(-1)).sum(-1).mean()
         on_edges = torch.triu(-(e * edges.log_softmax(-1)).sum(-1), diagonal=1).mean()
-        return weights.nodes * on_nodes + weights.edges * on_edges
+        return weights["nodes"] * on_nodes + weights["edges"] * on_edges
 
 
 def _tensor(value: Any) -> torch.Tensor:  # noqa: ANN401 (whatever NumPy reads)

@@ -12,6 +12,7 @@ from jointdec.config import Config, conf_folder, parse
 from jointdec.dataset import Dataset
 from jointdec.objective.formulation import Formulation, Tensor, make_formulation
 from jointdec.objective.joint import Joint, JointModel
+from jointdec.problems import find
 from jointdec.training import make_training
 
 BATCH = 50
@@ -27,7 +28,7 @@ def make(name: str, data: str, precision: str, dataset: Dataset) -> tuple[Formul
     config = compose_config(f"loss={loss}", f"data={data}", f"training.precision={precision}")
     if name == "split under fit":
         config.training.name = "fit"
-    formulation = TrueGradient(config) if name == "true gradient" else make_formulation(config)
+    formulation = TrueGradient(find("molecules"), config) if name == "true gradient" else make_formulation(config)
     training = make_training(config, formulation, dataset)
     return formulation, lambda epoch, first, stop: training.run_steps(epoch, first, stop, training.policy.norms)
 
@@ -52,7 +53,8 @@ class TrueGradientModel(JointModel):
         """See `JointModel.compute_loss`."""
         terms = {head: -ops.sum(y[head] * ops.log_softmax(y_pred[head]), axis=-1) for head in ("nodes", "edges")}
         terms["edges"] = ops.triu(terms["edges"], k=1)
-        return sum(self.weights_of[head].variable * ops.mean(term) for head, term in terms.items())
+        weights = self.formulation.loss_weights
+        return sum(weights[head].variable * ops.mean(term) for head, term in terms.items())
 
 
 class TrueGradient(Joint):

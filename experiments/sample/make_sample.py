@@ -1,4 +1,4 @@
-"""Write jointdec/data/qm9_sample.smi again, byte for byte: see the README beside this file."""
+"""Write jointdec/problems/molecules/qm9_sample.smi again, byte for byte: see the README beside this file."""
 
 from __future__ import annotations
 

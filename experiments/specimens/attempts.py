@@ -9,10 +9,8 @@ import textwrap
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from jointdec.objective.joint import JointModel
-from jointdec.objective.mse import MeanSquaredError
-from jointdec.objective.split import Split
-from jointdec.objective.zero_plus_total import ZeroPlusTotal
+from plain import JointModel, mse, split, zero_plus_total
+
 from jointdec.problems.molecules.dot_gram import dot_gram
 from jointdec.problems.molecules.tf1_graph import Tf1Graph
 from jointdec.problems.molecules.tf_native import TfNative
@@ -63,7 +61,7 @@ ATTEMPTS = (
     Attempt(
         "mse",
         ("Is it the model or the loss?",),
-        MeanSquaredError.compile_model,
+        mse,
         prose="The probe: with the right model both heads learn under a squared error, so the model is not at fault.",
     ),
     Attempt(
@@ -74,7 +72,7 @@ ATTEMPTS = (
     Attempt(
         "split",
         ("How to write one loss a head, and weights",),
-        Split.compile_model,
+        split,
         prose="The repair. `node_cross_entropy` and `edge_cross_entropy` take logits and return (B, 9) and (B, 9, 9); "
         "Keras takes the means. The asker's version closed over `model.targets[0]`, which Keras 3 no longer has; "
         "nothing needs it, since a head's own callable is given that head's labels.",
@@ -82,7 +80,7 @@ ATTEMPTS = (
     Attempt(
         "zero_plus_total",
         ("Can one loss return 0 and the other the whole cost?",),
-        ZeroPlusTotal.compile_model,
+        zero_plus_total,
         prose="It works, and takes the very path of `split`. It depends on Keras calling the losses in the order of "
         "the dictionary, so prefer `joint` where a cost needs both heads.",
     ),
@@ -110,8 +108,6 @@ ATTEMPTS = (
 
 PLAIN = {  # what is jointdec's own, and what a reader writes in its place
     "{head: live.variable for head, live in self.loss_weights.items()}": '{"nodes": 1.0, "edges": 2.0}',
-    'self.weights_of["nodes"].variable': "1.0",
-    'self.weights_of["edges"].variable': "2.0",
     "self.model.": "model.",
     "**options": 'optimizer="adam"',
 }

@@ -15,7 +15,8 @@ A network has one input and two outputs, and ONE loss is to look at both. The pu
 ([keras-team/keras #13109](https://github.com/keras-team/keras/issues/13109), 2019) went through the attempts below.
 Each is written here for Keras 3 and was run on 4,000 molecules; errors and numbers below are what came out. The heads
 are `nodes` (B, 9, 5), the atoms, and `edges` (B, 9, 9, 4), the bonds; `node_cross_entropy` and `edge_cross_entropy` are
-jointdec's, see [terms.py](../../jointdec/losses/terms.py); its adjustable weights are written as plain numbers.
+jointdec's, see [cross_entropies.py](../../jointdec/problems/molecules/cross_entropies.py); its adjustable weights are
+written as plain numbers.
 
 | what you see | attempt |
 |---|---|

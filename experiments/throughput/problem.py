@@ -68,7 +68,7 @@ class Problem:
     def dataset(self) -> Dataset:
         """For jointdec's own loops: validation on a tenth as many molecules as are trained on."""
         tenth = rows(self.molecules, np.arange(max(1, len(self.molecules) // 10)))
-        return Dataset("throughput", "the sample, repeated", self.molecules, tenth, tenth)
+        return Dataset(self.molecules, tenth, tenth, "throughput", "the sample, repeated")
 
 
 def compose_config(*overrides: str) -> Config:
@@ -79,7 +79,7 @@ def compose_config(*overrides: str) -> Config:
 
 def rows(split: Split, indices: npt.NDArray[np.integer]) -> Split:
     """These molecules alone; an index may occur more than once."""
-    return molecules_split(*(getattr(split, name)[indices] for name in FIELDS))
+    return split.rows(indices)
 
 
 def repeated(split: Split, size: int) -> Split:
@@ -89,7 +89,7 @@ def repeated(split: Split, size: int) -> Split:
 
 def save(split: Split, file: Path) -> None:
     """Write a file for `read`."""
-    np.savez(file, allow_pickle=False, **{name: getattr(split, name) for name in FIELDS})
+    np.savez(file, allow_pickle=False, **dict(zip(FIELDS, (split.x, *split.y.values()), strict=True)))
 
 
 def read(file: Path) -> Split:

@@ -67,7 +67,7 @@ class Formulation(ABC):
 
     def sums(self, labels: Labels, heads: Labels, weights: Labels) -> dict[str, tuple[Tensor, Tensor]]:
         """Of each curve the numerator and denominator of its mean over these examples, as `loss` takes them."""
-        size = len(next(iter(heads.values())))
+        size = next(iter(heads.values())).shape[0]
         return {name: (value * size, size) for name, value in self.loss(labels, heads).items()}
 
     def total_of(self, means: Mapping[str, float]) -> float:

@@ -27,7 +27,7 @@ class JointModel(RecordedModel):
         """The scalar total of labels ``y`` and outputs ``y_pred``, each a dict by head."""
         assert y is not None
         assert y_pred is not None
-        return self._of.value.total(y, y_pred, sample_weight) + sum(self.losses)
+        return self.formulation.total(y, y_pred, sample_weight) + sum(self.losses)
 
 
 class Joint(KerasFormulation):

@@ -32,13 +32,13 @@ class RecordedModel(keras.Model):  # type: ignore[misc]  # Keras ships no types
     """
 
     def __init__(self, inner: keras.Model, formulation: KerasFormulation) -> None:
-        super().__init__(name=f"{inner.name}_objective")
-        self.inner, self._of = inner, _Untracked(formulation)
+        super().__init__(name=f"{inner.name}_objective", dtype=formulation.dtype)
+        self.inner, self.formulation = inner, formulation
         self.last_losses = {name: Last(name) for name in formulation.curves}
 
     def call(self, x: Tensor, training: bool | None = None) -> dict[str, Tensor]:
         """The inner model's outputs by head, in the dtype of labels and losses."""
-        formulation = self._of.value
+        formulation = self.formulation
         outputs = by_head(self.inner(x, training=training), self.inner, formulation.problem)
         return {head: ops.cast(output, formulation.dtype) for head, output in outputs.items()}
 
@@ -58,16 +58,9 @@ class RecordedModel(keras.Model):  # type: ignore[misc]  # Keras ships no types
     def compute_metrics(self, x: Tensor, y: Labels, y_pred: Labels, sample_weight: Any = None) -> dict[str, Any]:  # noqa: ANN401
         """What every backend's ``train_step`` calls at its end."""
         # The terms are computed a second time for the curves: XLA merges equal subexpressions, so they cost nothing.
-        for name, value in self._of.value.loss(y, y_pred, sample_weight).items():
+        for name, value in self.formulation.loss(y, y_pred, sample_weight).items():
             self.last_losses[name].update_state(value)
         return {name: last.result() for name, last in self.last_losses.items()}
-
-
-class _Untracked:
-    """Keeps Keras from taking what a model holds for one of its parts."""
-
-    def __init__(self, value: KerasFormulation) -> None:
-        self.value = value
 
 
 class Last(keras.metrics.Metric):  # type: ignore[misc]  # Keras ships no types

@@ -54,11 +54,11 @@ class Measures:
         found: Sums = {}
         for name, (head, function) in self._of_head.items():
             with blamed(f"The metric {name!r}"):
-                values = ops.cast(function(labels[head], outputs[head]), "float32")
+                values = ops.cast(function(labels[head], outputs[head]), exact_dtype())
             found[name] = _sums(values, weights.get(head))
         for name, term in self._over_all.items():
             values, there = term.values(labels, outputs, weights)
-            found[name] = _sums(ops.cast(values, "float32"), there)
+            found[name] = _sums(ops.cast(values, exact_dtype()), there)
         return found
 
     def update(self, labels: Tensors, outputs: Tensors, weights: Tensors) -> None:
@@ -106,6 +106,11 @@ class Measures:
         if right is None:
             raise BadProblem("The metric 'all_right' needs a head of classes, distribution or multilabel.")
         return right
+
+
+def exact_dtype() -> str:
+    """Of shares that are added up: float64 where the backend has it without being asked."""
+    return "float64" if keras.backend.backend() == "tensorflow" else "float32"
 
 
 def predictions(kind: str, outputs: Tensor) -> Tensor:

@@ -12,6 +12,7 @@ from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from jointdec.config import GROUPS, Config
+from jointdec.problems import find, ships
 from jointdec.sweeping.points import Point, override_of
 from jointdec.tracking.uri import hide_credentials
 
@@ -40,8 +41,15 @@ def experiment_file(config: Config, command: str) -> str:
     values: dict[str, Any] = asdict(config)
     del values["tracking"]  # where to record is for the one to decide who runs it
     for group in ("model", "loss"):
-        if values[group]["specimen"] is None:
+        if values[group].get("specimen", ...) is None:
             del values[group]["specimen"]
-    defaults = [{f"override /{group}": values[group]["name"]} for group in ("data", *GROUPS) if group in values]
+    groups = [*GROUPS]
+    if find(config.problem).groups() is None:
+        groups += ["data", "model"]
+    defaults = [{f"override /{group}": values[group]["name"]} for group in groups if group in values]
+    if ships(config.problem):
+        defaults.append({"override /problem": config.problem})
+    else:
+        del values["problem"]  # the command line names it: python -m jointdec.run +experiment=best problem=house.py
     text = OmegaConf.to_yaml(OmegaConf.create({"defaults": defaults, **values}))
     return f"# @package _global_\n# {command}\n{text}"

@@ -12,7 +12,7 @@ from jointdec.training.result import EpochResult
 def watch(nodes, edges=None, epochs=1, first_step=0):
     """What a watch says of each epoch."""
     nodes, edges = np.asarray(nodes, float), np.ones(len(nodes)) if edges is None else np.asarray(edges, float)
-    looks, length = RunawayWatch(), len(nodes) // epochs
+    looks, length = RunawayWatch(["nodes", "edges"], ["nodes", "edges"]), len(nodes) // epochs
     return [
         looks(EpochResult(e, first_step + e * length, {"nodes": nodes[part], "edges": edges[part]}, {}, {}, 1.0))
         for e, part in ((e, slice(e * length, (e + 1) * length)) for e in range(epochs))

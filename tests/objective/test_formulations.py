@@ -1,11 +1,12 @@
 """What every formulation must hold to, against the decoder's float64 truth."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from jointdec.objective.formulation import CHUNK, make_formulation
-from jointdec.problems.molecules.config import ModelConfig
 
 FORMULATIONS = ["joint", "split", "zero_plus_total", "tf_native"]
 FLOAT64 = "training.precision=float64"
@@ -70,8 +71,9 @@ def test_a_program_that_is_compiled_takes_live_alpha_and_weights_without_another
 
     traces = set()
     for alpha, nodes, edges in ((0.2, 1.0, 2.0), (0.05, 3.0, 0.5), (0.9, 0.0, 1.0)):
-        model = ModelConfig("two_tower", alpha, trunk=[], tower=[8], mixing=True)
-        formulation.set_live(model, {"nodes": nodes, "edges": edges})
+        model = replace(config.model, alpha=alpha)
+        weights = replace(config.loss, weights={"nodes": nodes, "edges": edges})
+        formulation.set_live(replace(config, model=model, loss=weights))
         losses, gradients = program(features, *labels)
         truth = decoder_truth(model, start, features, *labels)
         means = truth.losses()
@@ -136,7 +138,9 @@ def test_one_loss_over_both_heads_may_be_a_function_that_is_no_sum(make_config, 
     """Why ``joint`` exists: its place takes any function of both heads, and the training differentiates that."""
     formulation = make_formulation(make_config("loss=joint", "model.tower=[8]", FLOAT64))
     separate = formulation.loss(one_hot(*labels), formulation.heads(features))
-    formulation.model.compute_loss = lambda y, y_pred: tf.reduce_max(y_pred["nodes"]) * tf.reduce_max(y_pred["edges"])
+    formulation.model.compute_loss = lambda y, y_pred, sample_weight: (
+        tf.reduce_max(y_pred["nodes"]) * tf.reduce_max(y_pred["edges"])
+    )
     losses, gradients = loss_and_gradients(formulation, features, one_hot(*labels))
     heads = formulation.heads(features)
     assert float(losses["loss"]) == pytest.approx(float(np.max(heads["nodes"]) * np.max(heads["edges"])))

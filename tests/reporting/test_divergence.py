@@ -4,9 +4,9 @@ from io import BytesIO
 
 import numpy as np
 import pytest
-from jointdec.problems.molecules.catalogue import CAUSES
 from matplotlib.image import imread
 
+from jointdec.divergence.catalogue import CAUSES
 from jointdec.divergence.record import Divergence, Traced
 from jointdec.reporting.divergence import SHOWN, divergence_figure, divergence_report
 from jointdec.training.result import EpochResult

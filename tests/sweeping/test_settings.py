@@ -3,11 +3,14 @@ from omegaconf import OmegaConf
 
 from jointdec.config import conf_folder
 from jointdec.errors import UserError
+from jointdec.problems import find
 from jointdec.sweeping.settings import parse_settings
 
 
 def settings(**changes):
-    return parse_settings(OmegaConf.to_container(OmegaConf.load(conf_folder() / "sweep/default.yaml")) | changes)
+    return parse_settings(
+        OmegaConf.to_container(OmegaConf.load(conf_folder() / "sweep/default.yaml")) | changes, find("molecules")
+    )
 
 
 def test_directions_follow_the_metrics_and_can_be_given():

@@ -123,7 +123,7 @@ def test_the_weighted_sum_is_no_objective_for_its_own_weights():
 def test_a_point_and_the_command_that_trains_it_are_the_same_configuration(weight, jit, loss):
     point = {"loss": loss, "loss.weights.edges": weight, "training.jit": jit, "model.tower": "[8,16]"}
     config = Points([])(point)
-    assert (config.loss.name, config.loss.weights.edges, config.training.jit) == (loss, weight, jit)
+    assert (config.loss.name, config.loss.weights["edges"], config.training.jit) == (loss, weight, jit)
     assert config.model.tower == [8, 16]
     assert Points([override_of(key, value) for key, value in point.items()])({}) == config
 

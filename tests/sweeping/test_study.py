@@ -10,6 +10,7 @@ import pytest
 from optuna.trial import TrialState
 
 from jointdec.errors import UserError
+from jointdec.problems import find
 from jointdec.sweeping.points import Points, take_apart
 from jointdec.sweeping.settings import parse_settings
 from jointdec.sweeping.space import corners, make_space
@@ -41,7 +42,7 @@ def uri(tmp_path):
 def begin(uri, *overrides, name="s"):
     """What the command does before its workers start: storage, study, places."""
     request = take_apart(overrides)
-    settings, configure = parse_settings(request.settings), Points(request.fixed)
+    settings, configure = parse_settings(request.settings, find(request.problem)), Points(request.fixed)
     space = make_space(request.searched, configure)
     storage = open_storage(uri)
     definition = define(settings, space, corners(space, configure)[0], ["digest"])

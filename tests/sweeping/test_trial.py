@@ -9,12 +9,12 @@ import pytest
 from optuna.trial import TrialState
 
 from jointdec.interrupt import StopRequest
-from jointdec.run import Trained
 from jointdec.sweeping.plan import make_plan
 from jointdec.sweeping.points import Points
 from jointdec.sweeping.storage import open_storage
 from jointdec.sweeping.study import add_places, define, load_study, make_pruner, open_study, take
 from jointdec.sweeping.trial import Trials, tell
+from jointdec.training.epochs import Trained
 
 TINY = ["loss=split", "tracking=none", "model.tower=[8]", "training.epochs=4", "training.batch_size=6"]
 

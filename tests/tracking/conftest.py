@@ -3,17 +3,10 @@
 import numpy as np
 import pytest
 
-from jointdec.config import (
-    AdamConfig,
-    Config,
-    GaussianConfig,
-    LossConfig,
-    ModelConfig,
-    TrackingConfig,
-    TrainingConfig,
-    WeightsConfig,
-)
-from jointdec.dataset import Dataset, Skipped, Split
+from jointdec.config import AdamConfig, Config, LossConfig, TrackingConfig, TrainingConfig
+from jointdec.dataset import Dataset, Skipped
+from jointdec.problems.molecules.config import GaussianConfig, ModelConfig
+from jointdec.problems.molecules.dataset import molecules_split
 from jointdec.training.result import EpochResult
 
 
@@ -32,9 +25,10 @@ def store_uri(tmp_path_factory):
 def make_config(request, store_uri):
     def make(uri=store_uri, name="mlflow"):
         return Config(
+            problem="molecules",
             data=GaussianConfig("gaussian", n_train=12),
             model=ModelConfig("two_tower", alpha=0.2, trunk=[], tower=[128, 256], mixing=True),
-            loss=LossConfig("split", WeightsConfig(nodes=1.0, edges=2.0)),
+            loss=LossConfig("split", {"nodes": 1.0, "edges": 2.0}),
             optimizer=AdamConfig("adam", learning_rate=1e-3, epsilon=1e-8),
             training=TrainingConfig("compiled", 2, 4, "float32", True, "stop", 10, "warn"),
             tracking=TrackingConfig(name, uri, experiment=request.node.name, log_model=False),
@@ -76,7 +70,7 @@ def make_epoch():
 @pytest.fixture
 def dataset():
     def split(n):
-        return Split(
+        return molecules_split(
             np.zeros((n, 135), np.float32),
             np.zeros((n, 9), np.uint8),
             np.zeros((n, 9, 9), np.uint8),
@@ -84,7 +78,7 @@ def dataset():
         )
 
     skipped = (Skipped(3, "C[Si],C", "Si is none of C, N, O, F"),)
-    return Dataset("molecules", "sample.csv", split(6), split(2), split(2), skipped)
+    return Dataset(split(6), split(2), split(2), "molecules", "sample.csv", skipped)
 
 
 @pytest.fixture
@@ -97,13 +91,15 @@ import sys
 from pathlib import Path
 import numpy as np
 from jointdec.config import *
+from jointdec.problems.molecules.config import *
 from jointdec.tracking import open_tracker
 from jointdec.training.result import EpochResult
 
 config = Config(
+    problem="molecules",
     data=GaussianConfig("gaussian", 12),
     model=ModelConfig("two_tower", 0.2, [], [128], True),
-    loss=LossConfig("split", WeightsConfig(1.0, 2.0)),
+    loss=LossConfig("split", {"nodes": 1.0, "edges": 2.0}),
     optimizer=AdamConfig("adam", 1e-3, 1e-8),
     training=TrainingConfig("compiled", 2, 4, "float32", True, "stop", 10, "warn"),
     tracking=TrackingConfig("mlflow", sys.argv[1] if len(sys.argv) > 1 else None, "script", False),

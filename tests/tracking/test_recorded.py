@@ -43,7 +43,7 @@ def test_another_option_keeps_the_recorded_values_that_it_has_too(config):
     changed = recorded_config(text(config), ["loss=split"])
     assert changed.loss.name == "split"
     assert changed.loss.specimen is None
-    assert changed.loss.weights.edges == 5
+    assert changed.loss.weights["edges"] == 5
     assert replace(changed, loss=config.loss) == config
 
 
@@ -51,7 +51,7 @@ def test_values_are_overridden_in_hydra_s_syntax(config):
     changed = recorded_config(
         text(config), ["optimizer.learning_rate=1e-4", "model.tower=[8,4]", "loss.weights.edges=1"]
     )
-    assert (changed.optimizer.learning_rate, changed.model.tower, changed.loss.weights.edges) == (1e-4, [8, 4], 1)
+    assert (changed.optimizer.learning_rate, changed.model.tower, changed.loss.weights["edges"]) == (1e-4, [8, 4], 1)
 
 
 @pytest.mark.parametrize(
@@ -107,7 +107,7 @@ def test_an_override_with_an_interpolation_is_one_sentence(config):
 
 
 def test_a_record_does_not_say_where_this_machine_caches(config):
-    from jointdec.config import Qm9Config
+    from jointdec.problems.molecules.config import Qm9Config
 
     data = {"name": "qm9", "cache": "/somewhere/else", "scattering": "diffusion", "normalization": "whiten"}
     assert recorded_config(text(config, data=data), []).data == Qm9Config(**data | {"cache": "~/.cache/jointdec"})

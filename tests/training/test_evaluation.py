@@ -5,10 +5,11 @@ import pytest
 import tensorflow as tf
 
 from jointdec.objective.formulation import CHUNK, make_formulation
+from jointdec.problems import find
 from jointdec.problems.molecules.reconstruction import reconstruction
 from jointdec.problems.molecules.tf_native import TfNative
 from jointdec.training import evaluation
-from jointdec.training.evaluation import Arrays, Evaluation
+from jointdec.training.evaluation import Evaluation, Examples
 
 HEADS = 9 * 5 + 9 * 9 * 4
 
@@ -25,7 +26,8 @@ class LogitsAsFeatures(TfNative):
 
 @pytest.fixture
 def formulation(make_config):
-    return LogitsAsFeatures(make_config("loss=tf_native", "training.precision=float64", "loss.weights.nodes=3"))
+    config = make_config("loss=tf_native", "training.precision=float64", "loss.weights.nodes=3")
+    return LogitsAsFeatures(find("molecules"), config)
 
 
 def molecules_and_logits(size, seed=0):
@@ -40,7 +42,7 @@ def molecules_and_logits(size, seed=0):
 
 def arrays(nodes, edges, nodes_logits, edges_logits):
     features = np.concatenate([nodes_logits.reshape(-1, 45), edges_logits.reshape(-1, 324)], axis=1)
-    return Arrays(tf.constant(features), tf.constant(nodes), tf.constant(edges))
+    return Examples(tf.constant(features), {"nodes": tf.constant(nodes), "edges": tf.constant(edges)}, {})
 
 
 def truth(nodes, edges, nodes_logits, edges_logits):

@@ -27,9 +27,9 @@ def numpy_training(truth, config, weights, split, epochs):
         for first in range(0, len(split), size):
             batch = order[first : first + size]
             decoder = truth(config.model, weights, split.x[batch], split.y["nodes"][batch], split.y["edges"][batch])
-            loss, gradients = decoder.losses(), decoder.backward(w.nodes, w.edges)
+            loss, gradients = decoder.losses(), decoder.backward(w["nodes"], w["edges"])
             norm = np.sqrt(sum((g**2).sum() for g in gradients.values()))
-            rows.append([w.nodes * loss["nodes"] + w.edges * loss["edges"], loss["nodes"], loss["edges"], norm])
+            rows.append([w["nodes"] * loss["nodes"] + w["edges"] * loss["edges"], loss["nodes"], loss["edges"], norm])
             t += 1
             for name, g in gradients.items():
                 m[name] = 0.9 * m[name] + 0.1 * g
@@ -131,7 +131,7 @@ def test_live_alpha_and_weights_change_a_compiled_epoch_without_another_trace(ma
     training.restore(training._initial)
     programs, compiled = dict(training._programs), training.compile_seconds
     traces = {size: program._run.experimental_get_tracing_count() for size, program in programs.items()}
-    formulation.set_live(new.model, {"nodes": 3.0, "edges": 0.5})
+    formulation.set_live(new)
     result = training.run_epoch(0)
     rows, weights = numpy_training(decoder_truth, new, start, make_dataset(23).train, (0,))
     np.testing.assert_allclose(rows_of([result]), rows, rtol=1e-10)
@@ -154,7 +154,7 @@ def test_dense_labels_train_as_the_classes_that_they_stand_for(make_config):
     for split in (dense, classes):
         config = make_config("loss=tf_native", "model.tower=[8]", "training.batch_size=5", "training.jit=false")
         formulation = make_formulation(config)
-        CompiledTraining(config, formulation, Dataset("few", "few", split, split, split)).run_epoch(0)
+        CompiledTraining(config, formulation, Dataset(split, split, split, "few", "few")).run_epoch(0)
         weights.append(formulation.get_weights())
     for name, value in weights[0].items():
         np.testing.assert_array_equal(value, weights[1][name])

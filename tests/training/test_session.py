@@ -1,10 +1,11 @@
 """The TensorFlow 1 program against the compiled program, which is tested against numpy."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from jointdec.objective.formulation import make_formulation
-from jointdec.problems.molecules.config import ModelConfig
 from jointdec.problems.molecules.session import SessionTraining
 from jointdec.training import make_training
 
@@ -15,14 +16,16 @@ def trained(config, dataset, change=None):
     formulation = make_formulation(config)
     training = make_training(config, formulation, dataset)
     if change:
-        formulation.set_live(*change)
+        formulation.set_live(replace(config, **change))
     return [training.run_epoch(epoch) for epoch in (0, 1)], formulation, training
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("model", ["two_tower", "scat", "shared_trunk"])
 def test_two_epochs_with_an_incomplete_last_batch_are_those_of_the_compiled_program(make_config, make_dataset, model):
-    change = ModelConfig(model, 0.05, trunk=[], tower=[8], mixing=True), {"nodes": 3.0, "edges": 0.5}
+    config = make_config(f"model={model}", *FLAGS)
+    weights = replace(config.loss, weights={"nodes": 3.0, "edges": 0.5})
+    change = {"model": replace(config.model, alpha=0.05), "loss": weights}
     (ours, one, training), (theirs, other, _) = (
         trained(make_config(f"loss={loss}", f"model={model}", *FLAGS), make_dataset(23), change)
         for loss in ("tf1_graph", "tf_native")

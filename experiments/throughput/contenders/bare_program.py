@@ -10,7 +10,7 @@ from problem import Contender, Problem, Round
 
 from jointdec.objective.formulation import make_formulation
 from jointdec.problems.molecules.native_optimizer import NativeOptimizer
-from jointdec.training.evaluation import Arrays, on_device
+from jointdec.training.evaluation import on_device
 
 Tensor = Any  # TensorFlow has no types
 
@@ -23,14 +23,11 @@ def bare(problem: Problem) -> Contender:
     molecules = on_device(problem.molecules, tf.float32)
 
     @tf.function(jit_compile=True, autograph=False)  # type: ignore[untyped-decorator]
-    def program(features: Tensor, nodes: Tensor, edges: Tensor, batches: Tensor) -> Tensor:
-        data = Arrays(features, nodes, edges)
-
+    def program(features: Tensor, labels: dict[str, Tensor], batches: Tensor) -> Tensor:
         def body(step: Tensor, total: Tensor) -> tuple[Tensor, Tensor]:
-            batch = data.rows(batches[step])
+            x, y = tf.nest.map_structure(lambda array: tf.gather(array, batches[step]), (features, labels))
             with tf.GradientTape() as tape:
-                heads = formulation.heads(batch.x)
-                loss = formulation.loss(batch.labels(heads), heads)["loss"]
+                loss = formulation.loss(formulation.labels(y, "float32"), formulation.heads(x))["loss"]
             adam.apply(tape.gradient(loss, list(variables.values())))
             return step + 1, total + loss
 
@@ -40,7 +37,7 @@ def bare(problem: Problem) -> Contender:
     def epoch(number: int) -> Round:
         batches = problem.batches(number)
         start = time.perf_counter()
-        loss = float(program(*molecules, tf.constant(batches)).numpy())
+        loss = float(program(molecules.x, molecules.y, tf.constant(batches)).numpy())
         return Round(1000 * (time.perf_counter() - start) / problem.steps, loss)
 
     return epoch

@@ -106,7 +106,7 @@ def _loss(problem: Problem, weights: Weights, x: jax.Array, nodes: jax.Array, ed
     b = b.reshape(-1, EDGE_CLASSES, NODES, NODES).transpose(0, 2, 3, 1)
     on_nodes = _cross_entropy(nodes, a.reshape(-1, NODES, NODE_CLASSES)).mean()
     on_edges = jnp.triu(_cross_entropy(edges, b), k=1).mean()
-    return problem.config.loss.weights.nodes * on_nodes + problem.config.loss.weights.edges * on_edges
+    return problem.config.loss.weights["nodes"] * on_nodes + problem.config.loss.weights["edges"] * on_edges
 
 
 def _cross_entropy(labels: jax.Array, logits: jax.Array) -> jax.Array:

@@ -15,8 +15,8 @@ from jointdec.config import Config
 from jointdec.interrupt import StopRequest
 from jointdec.objective.formulation import make_formulation
 from jointdec.reporting.terminal import Terminal
-from jointdec.run import run_epochs
 from jointdec.tracking import open_tracker
+from jointdec.training.epochs import run_epochs
 from jointdec.training.problem_loop import CompiledTraining
 
 NEVER = 2**62  # steps from one norm to the next

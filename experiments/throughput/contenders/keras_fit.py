@@ -51,7 +51,7 @@ def _model(problem: Problem, **options: Any) -> keras.Model:  # noqa: ANN401 (Ke
     model.compile(
         optimizer=keras.optimizers.Adam(config.optimizer.learning_rate, epsilon=config.optimizer.epsilon),
         loss={"nodes": node_cross_entropy, "edges": edge_cross_entropy},
-        loss_weights={"nodes": config.loss.weights.nodes, "edges": config.loss.weights.edges},
+        loss_weights={"nodes": config.loss.weights["nodes"], "edges": config.loss.weights["edges"]},
         **options,
     )
     return model

@@ -67,4 +67,4 @@ def _loss(problem: Problem, heads: tuple[Tensor, Tensor], y_nodes: Tensor, y_edg
     edges = tf.nn.softmax_cross_entropy_with_logits(labels=y_edges, logits=heads[1])
     edges = tf.linalg.band_part(edges, 0, -1) - tf.linalg.band_part(edges, 0, 0)
     weights = problem.config.loss.weights
-    return weights.nodes * tf.reduce_mean(nodes) + weights.edges * tf.reduce_mean(edges)
+    return weights["nodes"] * tf.reduce_mean(nodes) + weights["edges"] * tf.reduce_mean(edges)

@@ -53,7 +53,7 @@ class Decoder(torch.nn.Module):
         b = b.reshape(-1, EDGE_CLASSES, NODES, NODES)
         on_nodes = functional.cross_entropy(a.reshape(-1, NODES, NODE_CLASSES).transpose(1, 2), nodes)
         on_edges = torch.triu(functional.cross_entropy(b, edges, reduction="none"), diagonal=1).mean()
-        return self.loss_weights.nodes * on_nodes + self.loss_weights.edges * on_edges
+        return self.loss_weights["nodes"] * on_nodes + self.loss_weights["edges"] * on_edges
 
 
 def eager(problem: Problem) -> Contender:

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from jointdec.dataset import Array, Dataset, Split
 from jointdec.labels import checked, fitted
 from jointdec.problem import Head
-from jointdec.problems.molecules.sizes import EDGE_CLASSES, FEATURES, NODE_CLASSES, NODES
+from jointdec.problems.molecules.sizes import CLASSES, EDGE_CLASSES, FEATURES, NODE_CLASSES, NODES, RANKS
 
 SHAPES = {"nodes": (NODES, NODE_CLASSES), "edges": (NODES, NODES, EDGE_CLASSES)}
 HEADS = {head: Head("distribution") for head in SHAPES}
@@ -59,3 +59,11 @@ def require_usable(split: Split, where: str) -> Split:
     if x.ndim != 2 or x.shape[1] != FEATURES:
         raise BadProblem(f"features of {where} has the shape {x.shape}, but must have {(len(x), FEATURES)}.")
     return fitted(checked(split, HEADS, where), HEADS, SHAPES, where)
+
+
+def dense_labels(split: Split) -> dict[str, npt.NDArray[np.float32]]:
+    """Labels as distributions over the classes: nodes (n, 9, 5) and edges (n, 9, 9, 4), float32."""
+    return {
+        head: (array if array.ndim == RANKS[head] else np.eye(CLASSES[head])[array]).astype(np.float32, copy=False)
+        for head, array in split.y.items()
+    }

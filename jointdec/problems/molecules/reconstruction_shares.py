@@ -7,6 +7,7 @@ from typing import Any
 
 from keras import ops
 
+from jointdec.objective.measures import exact_dtype
 from jointdec.problems.molecules.reconstruction import UPPER
 
 Tensor = Any  # of whichever backend Keras runs on
@@ -14,18 +15,18 @@ Tensor = Any  # of whichever backend Keras runs on
 
 def node_accuracy(y: Mapping[str, Tensor], y_pred: Mapping[str, Tensor]) -> Tensor:
     """The share of the 9 atoms."""
-    return ops.mean(ops.cast(_right(y["nodes"], y_pred["nodes"]), "float64"), axis=1)
+    return ops.mean(ops.cast(_right(y["nodes"], y_pred["nodes"]), exact_dtype()), axis=1)
 
 
 def edge_accuracy(y: Mapping[str, Tensor], y_pred: Mapping[str, Tensor]) -> Tensor:
     """The share of the 36 pairs above the diagonal."""
-    return ops.mean(ops.cast(_pairs(y, y_pred), "float64"), axis=1)
+    return ops.mean(ops.cast(_pairs(y, y_pred), exact_dtype()), axis=1)
 
 
 def exact(y: Mapping[str, Tensor], y_pred: Mapping[str, Tensor]) -> Tensor:
     """1 where all atoms and all pairs are right."""
     nodes = ops.all(_right(y["nodes"], y_pred["nodes"]), axis=1)
-    return ops.cast(ops.logical_and(nodes, ops.all(_pairs(y, y_pred), axis=1)), "float64")
+    return ops.cast(ops.logical_and(nodes, ops.all(_pairs(y, y_pred), axis=1)), exact_dtype())
 
 
 def _pairs(y: Mapping[str, Tensor], y_pred: Mapping[str, Tensor]) -> Tensor:

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from jointdec.config import ArraysConfig
 from jointdec.errors import UserError
+from jointdec.problems.molecules.config import ArraysConfig
 from jointdec.problems.molecules.load import load
 
 
@@ -24,7 +24,7 @@ def test_every_row_of_the_file_is_in_one_split_with_its_own_labels(tmp_path):
     dataset, source = loaded(tmp_path), arrays()
     splits = (dataset.train, dataset.val, dataset.test)
     assert [len(split) for split in splits] == [32, 4, 4]
-    assert (dataset.is_molecules, dataset.warnings) == (False, None)
+    assert (dataset.is_molecules, dataset.warnings) == (False, ())
     seen = []
     for split in splits:
         assert (split.y["nodes"].dtype, split.y["edges"].dtype, split.x.dtype) == (np.uint8, np.float32, np.float32)

@@ -77,21 +77,21 @@ def test_two_tower_has_the_769437_parameters_of_the_source(make_config, loss):
 
 
 def test_keras_itself_counts_769437_parameters_and_none_besides(make_config):
-    model = make_formulation(make_config("loss=joint")).model
+    model = make_formulation(make_config("loss=joint")).inner
     assert model.count_params() == 769_437
     assert model.non_trainable_weights == []
 
 
 @pytest.mark.parametrize(("head", "summary"), [("nodes", SUMMARY_NODES), ("edges", SUMMARY_EDGES)])
 def test_every_layer_of_two_tower_has_the_shape_and_size_in_the_sources_summary(make_config, head, summary):
-    layers = layers_to(make_formulation(make_config("loss=joint")).model, head)
+    layers = layers_to(make_formulation(make_config("loss=joint")).inner, head)
     rows = [(layer.output.shape[1:], size_of(layer)) for layer in layers if not is_leaky_relu(layer)]
     assert [row for row in rows if row[0] != TRANSPOSED_IN_THE_LAMBDA] == summary
 
 
 @pytest.mark.parametrize("model", MODELS)
 def test_a_leaky_relu_of_the_configured_slope_follows_every_dense(make_config, model):
-    keras_model = make_formulation(make_config(f"model={model}", "loss=joint")).model
+    keras_model = make_formulation(make_config(f"model={model}", "loss=joint")).inner
     for head in ("nodes", "edges"):
         layers = layers_to(keras_model, head)
         for layer, after in pairwise(layers):

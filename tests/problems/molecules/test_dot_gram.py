@@ -25,7 +25,7 @@ def test_the_source_s_error_is_what_tensorflow_still_says_of_these_shapes():
 
 
 def test_the_declared_output_shape_hides_the_mistake_until_a_batch_comes(make_config):
-    model = make_formulation(make_config("model=two_tower_dot", "loss=split", "model.tower=[8]")).model
+    model = make_formulation(make_config("model=two_tower_dot", "loss=split", "model.tower=[8]")).inner
     assert model.get_layer("edges_gram_dot").output.shape == (None, 4, 9, 9)
     with pytest.raises(ValueError, match=r"expected axis -1 of input shape to have value 324.*\(20, 25920\)"):
         model(keras.ops.zeros((20, 135)))

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from jointdec.problems.molecules.catalogue import CAUSES
 
+from jointdec.divergence.catalogue import CAUSES
 from jointdec.divergence.runaway import Runaway
 from jointdec.objective.formulation import make_formulation
 from jointdec.problems.molecules.causes import RULES
@@ -48,7 +48,7 @@ def test_a_nan_in_a_feature_is_named_with_its_molecule_and_column(diverge):
     def fault(dataset):
         features = dataset.train.x.copy()
         features[17, 42] = np.nan
-        return replace(dataset, train=replace(dataset.train, features=features))
+        return replace(dataset, train=replace(dataset.train, x=features))
 
     config, dataset, found = diverge(fault=fault)
     row = found.batch.tolist().index(17)
@@ -93,7 +93,7 @@ def test_a_setting_that_overflows_is_named_as_the_cause(diverge, overrides, tens
 )
 def test_labels_that_are_no_distributions_are_not_blamed_for_what_something_else_did(diverge, overrides, cause):
     def fault(dataset):
-        return replace(dataset, warnings="5 labels are none.")
+        return replace(dataset, warnings=("5 labels are none.",))
 
     _, _, found = diverge(*overrides, fault=fault)
     assert found.cause == cause
@@ -136,13 +136,13 @@ def test_a_step_that_is_finite_after_all_is_unknown_and_says_so(make_config, mak
 
 
 def test_a_runaway_of_labels_that_are_no_distributions_is_blamed_on_them(make_config, make_dataset):
-    config, dataset = make_config(*TINY), replace(make_dataset(60), warnings="5 labels are none.")
+    config, dataset = make_config(*TINY), replace(make_dataset(60), warnings=("5 labels are none.",))
     state = make_training(config, make_formulation(config), dataset).state()
     found = investigate_runaway(config, dataset, state, Runaway(3, "nodes", "below_zero", -2.0, 1.0))
     assert (found.step, found.tensor, found.cause) == (3, "nodes_loss", "labels_not_a_distribution")
     assert found.runaway
     assert found.override == ""
-    unlabelled = replace(dataset, warnings=None)
+    unlabelled = replace(dataset, warnings=())
     assert investigate_runaway(config, unlabelled, state, Runaway(3, "nodes", "growth", 1e9, 1.0)).cause == "unknown"
 
 
@@ -151,6 +151,6 @@ def test_every_rule_has_its_entry_in_the_catalogue():
 
 
 def test_the_page_on_causes_is_the_catalogue():
-    page = (Path(__file__).parents[2] / "experiments" / "divergence" / "README.md").read_text()
+    page = (Path(__file__).parents[3] / "experiments" / "divergence" / "README.md").read_text()
     for name, cause in CAUSES.items():
         assert f"| `{name}` | {cause.meaning} | {cause.remedy} |" in page

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from jointdec.config import GaussianConfig
+from jointdec.problems.molecules.config import GaussianConfig
 from jointdec.problems.molecules.load import load
 
 

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jointdec.config import MoleculesConfig
 from jointdec.errors import UserError
+from jointdec.problems.molecules.config import MoleculesConfig
 from jointdec.problems.molecules.load import SAMPLE, load
 
 NAMES = ("train", "val", "test")

@@ -213,7 +213,7 @@ def train(make_config, make_dataset):
         monkeypatch.setattr(native_optimizer, "INITIAL_SCALE", scale)
         dataset = make_dataset(30)
         if features is not None:
-            dataset = replace(dataset, train=replace(dataset.train, features=features(dataset.train.x)))
+            dataset = replace(dataset, train=replace(dataset.train, x=features(dataset.train.x)))
         config = make_config(
             "loss=tf_native",
             "model.tower=[8]",

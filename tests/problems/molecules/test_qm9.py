@@ -11,10 +11,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from jointdec.config import Qm9Config
 from jointdec.errors import UserError
 from jointdec.problems.molecules import qm9 as module
 from jointdec.problems.molecules import scattering
+from jointdec.problems.molecules.config import Qm9Config
 from jointdec.problems.molecules.load import SAMPLE, load
 
 NAMES = ("train", "val", "test")
@@ -162,7 +162,7 @@ def test_the_finished_file_is_moved_to_its_name_not_written_there(package, tmp_p
 def test_a_process_killed_while_it_writes_leaves_no_cached_file(package, tmp_path):
     code = (
         "import os, sys; sys.path.insert(0, sys.argv[1])\n"
-        "from jointdec.config import Qm9Config\n"
+        "from jointdec.problems.molecules.config import Qm9Config\n"
         "from jointdec.problems.molecules import qm9\n"
         "def savez(path, **arrays):\n"
         "    open(path, 'wb').write(b'half'); os._exit(9)\n"

@@ -3,8 +3,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jointdec.config import MoleculesConfig
 from jointdec.dataset import silent
+from jointdec.problems.molecules.config import MoleculesConfig
 from jointdec.problems.molecules.load import SAMPLE
 from jointdec.problems.molecules.records import read_records
 from jointdec.problems.molecules.smiles import parse_records

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 import tensorflow as tf
-from jointdec.training.batchwise import dense_labels
 
+from jointdec.divergence.step_again import batch_of_step
 from jointdec.objective.formulation import make_formulation
-from jointdec.problems.molecules.forensics import batch_of_step
+from jointdec.problems.molecules.dataset import dense_labels
 from jointdec.problems.molecules.twin import first_bad, trace_step
 from jointdec.problems.molecules.twin_state import decoder_state
 from jointdec.training import make_training
