@@ -36,7 +36,7 @@ def schema_of(function: Callable[..., Any], group: str, where: str) -> type[Any]
         hints = get_type_hints(function, include_extras=True)
     except Exception as error:
         raise BadProblem(f"{place} has an annotation that cannot be read ({error}).") from error
-    members: list[Any] = [("name", str)]
+    members: list[tuple[str, Any, Any]] = []
     for name, parameter in inspect.signature(function).parameters.items():
         if parameter.kind not in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY):
             raise BadProblem(f"{place} takes {parameter}, but its keywords are its keys: name each one.")
@@ -48,10 +48,8 @@ def schema_of(function: Callable[..., Any], group: str, where: str) -> type[Any]
             )
         annotation = _allowed(hints[name], f"{place} annotates {name!r} with {_text(parameter.annotation)}")
         default = TO_BE_GIVEN if parameter.default is parameter.empty else parameter.default
-        members.append((name, annotation, _field(default)))
-    schema = make_dataclass(
-        f"{group.title()}Of{where.partition('.')[0].title()}", members, namespace={"__doc__": function.__doc__}
-    )
+        members.append((name, annotation, tuple(default) if isinstance(default, list) else default))
+    schema = _made(f"{group.title()}Of{where.partition('.')[0].title()}", function.__doc__, tuple(members))
     try:
         OmegaConf.structured(schema)
     except (OmegaConfBaseException, ValueError, TypeError) as error:
@@ -68,6 +66,21 @@ def defaults_of(schema: type[Any]) -> dict[str, Any]:
         made = None if member.default_factory is MISSING else member.default_factory()
         found[member.name] = made if member.default is MISSING else member.default
     return found
+
+
+@cache
+def _made(title: str, doc: str | None, members: tuple[tuple[str, Any, Any], ...]) -> type[Any]:
+    """The dataclass of these keys, the same one at every call; its instances find it again in another process."""
+
+    def again(self: Any) -> tuple[Any, ...]:  # noqa: ANN401 (an instance of the class that is made here)
+        return _filled, (title, doc, members, vars(self))
+
+    made: list[Any] = [("name", str), *((name, annotation, _field(default)) for name, annotation, default in members)]
+    return make_dataclass(title, made, namespace={"__doc__": doc, "__reduce__": again})
+
+
+def _filled(title: str, doc: str | None, members: tuple[Any, ...], values: dict[str, Any]) -> Any:  # noqa: ANN401
+    return _made(title, doc, members)(**values)
 
 
 def _field(default: Any) -> Any:  # noqa: ANN401 (a dataclass's field)

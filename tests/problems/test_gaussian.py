@@ -1,5 +1,7 @@
 """Truths: shapes and shares counted in numpy."""
 
+import pickle
+
 import numpy as np
 import pytest
 
@@ -38,6 +40,11 @@ def test_the_declared_share_of_labels_is_missing(configured):
     missing = find("gaussian").load(config.data, silent).missing
     assert set(missing) == {"label", "values", "signs"}
     assert missing["label"] == pytest.approx(500, abs=80)
+
+
+def test_a_configuration_is_the_same_in_another_process(configured):
+    config = configured(*TINY)
+    assert pickle.loads(pickle.dumps(config)) == config
 
 
 @pytest.mark.parametrize("typed", ["data.rows=0", "data.missing=1", "data.missing=-0.1", "data.classes=0"])
