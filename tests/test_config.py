@@ -12,7 +12,7 @@ from jointdec.errors import UserError, did_you_mean
 
 def parsed(*overrides):
     with initialize_config_dir(str(conf_folder()), version_base="1.3"):
-        return parse(compose("config", overrides=list(overrides)))
+        return parse(compose("config", overrides=with_problem(overrides)))
 
 
 def shipped(group):

@@ -182,7 +182,7 @@ def test_every_level_is_a_configuration_that_differs_from_the_reference_in_what_
 def test_the_reference_has_a_gradient_into_the_labels_and_its_peer_none(study, make_config, molecules):
     config = make_config("loss=tf_native", "model.tower=[8]")
     assert study.labels.passes_gradient(study.labels.TfNative(find("molecules"), config), molecules.train)
-    assert not study.labels.passes_gradient(study.labels.LabelsStopped(config), molecules.train)
+    assert not study.labels.passes_gradient(study.labels.LabelsStopped(find("molecules"), config), molecules.train)
 
 
 def test_times_are_compared_within_their_round(study):

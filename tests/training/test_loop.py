@@ -62,7 +62,7 @@ def with_bad_molecules(dataset, *steps, bad=np.nan):
     features, order = dataset.train.x.copy(), batch_order(0, EPOCH, SIZE)
     for step in steps:
         features[order[step * BATCH + 3], 4] = bad
-    return replace(dataset, train=replace(dataset.train, features=features))
+    return replace(dataset, train=replace(dataset.train, x=features))
 
 
 def values_of(state):
