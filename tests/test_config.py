@@ -8,6 +8,7 @@ from omegaconf import OmegaConf
 
 from jointdec.config import Limits, conf_folder, parse
 from jointdec.errors import UserError, did_you_mean
+from jointdec.problems.compose import with_problem
 
 
 def parsed(*overrides):
