@@ -28,7 +28,7 @@ def shipped(group):
             for group in ("data", "model", "loss", "optimizer", "training", "tracking")
             for option in shipped(group)
         ),
-        *(f"+experiment={option}" for option in shipped("experiment")),
+        *(f"+experiment={option}" for option in shipped("experiment") if option != "arrays"),  # it needs a file
         *(f"+experiment=source/{option}" for option in shipped("experiment/source")),
     ],
 )

@@ -18,6 +18,7 @@ import numpy as np
 from page import write
 from watch import Row, watch
 
+from jointdec.problems.molecules.sizes import METRICS
 from jointdec.reporting.experiment import kept_table, parse_arguments, write_table
 from jointdec.sweeping.grid import FOLDER, run_grid
 
@@ -97,7 +98,7 @@ def train(
 ) -> list[dict[str, Any]]:
     """A row a trial: where it went NaN, by which tensor, why; accuracy and losses at its end."""
     rows = []
-    for row in run_grid(folder, name, fixed, grid, workers=plan.workers):
+    for row in run_grid(folder, name, fixed, grid, workers=plan.workers, objective=METRICS):
         place = Path(row[FOLDER])
         summary = json.loads((place / "summary.json").read_text())
         curves = np.load(place / "curves.npz")

@@ -18,6 +18,7 @@ from labels import compare
 from levels import FULL, QUICK, REFERENCE, Level, Plan, overrides_of
 from page import text
 
+from jointdec.problems.molecules.sizes import METRICS
 from jointdec.reporting.experiment import kept_table, parse_arguments, write_section
 from jointdec.sweeping.grid import FOLDER, run_grid
 from jointdec.tracking.store import connect
@@ -52,7 +53,9 @@ def train(folder: Path, plan: Plan, level: Level) -> list[Curve]:
     The runs are tagged, so that jointdec.compare can pick those of a factor.
     """
     fixed = [*overrides_of(plan, level), "tracking.experiment=convergence"]
-    rows = run_grid(folder, f"convergence-{level.name}", fixed, {"seed": plan.seeds}, workers=plan.workers)
+    rows = run_grid(
+        folder, f"convergence-{level.name}", fixed, {"seed": plan.seeds}, workers=plan.workers, objective=METRICS
+    )
     with chdir(folder):
         client = connect(resolve_uri(None))
     factors = {one.factor for one in plan.levels} if level == REFERENCE else {level.factor}

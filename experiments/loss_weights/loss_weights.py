@@ -19,8 +19,9 @@ import numpy as np
 from figure import draw
 from tables import front_table, verdicts, weight_table
 
+from jointdec.problems.molecules.sizes import METRICS
 from jointdec.reporting.experiment import write_section, write_table
-from jointdec.sweeping.grid import OBJECTIVE, run_grid
+from jointdec.sweeping.grid import run_grid
 
 HERE = Path(__file__).parent
 BEGIN, END = "<!-- results: written by loss_weights.py -->", "<!-- end of results -->"
@@ -90,7 +91,7 @@ def weigh(folder: Path, plan: Plan, model: str, optimizer: str, rate: float) -> 
     grid = {"loss.weights.edges": plan.weights, "model.alpha": plan.alphas, "seed": plan.seeds}
     trials = sweep(folder, plan, f"weights-{model}-{optimizer}", fixed, grid)
     names = {"loss.weights.edges": "weight", "model.alpha": "alpha", "seed": "seed", "state": "state"}
-    names |= {name: name for name in OBJECTIVE} | {"cause": "cause"}
+    names |= {name: name for name in METRICS} | {"cause": "cause"}
     about = {"model": model, "optimizer": optimizer, "rate": str(rate)}
     return [about | {ours: row[theirs] for theirs, ours in names.items()} for row in trials]
 
@@ -99,7 +100,14 @@ def sweep(
     folder: Path, plan: Plan, name: str, fixed: Sequence[str], grid: dict[str, Sequence[float]]
 ) -> list[dict[str, str]]:
     """Run a grid, or what is left of it; its trials as rows."""
-    return run_grid(folder, name, ["loss=split", *fixed, f"training.epochs={plan.epochs}"], grid, workers=plan.workers)
+    return run_grid(
+        folder,
+        name,
+        ["loss=split", *fixed, f"training.epochs={plan.epochs}"],
+        grid,
+        workers=plan.workers,
+        objective=METRICS,
+    )
 
 
 if __name__ == "__main__":

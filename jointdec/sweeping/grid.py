@@ -10,7 +10,6 @@ from pathlib import Path
 
 ENDED = ("complete", "fail")  # the other trials were stopped, and run again
 NO_TRIAL_ENDED_WELL = 3
-OBJECTIVE = ("val/exact", "val/node_accuracy", "val/edge_accuracy", "val/nodes", "val/edges")
 FOLDER = "folder"
 
 
@@ -21,7 +20,7 @@ def run_grid(  # noqa: PLR0913 (what a study is)
     grid: Mapping[str, Sequence[object]],
     *,
     workers: int,
-    objective: Sequence[str] = OBJECTIVE,
+    objective: Sequence[str],
 ) -> list[dict[str, str]]:
     """Run a grid, or what earlier calls left of it.
 

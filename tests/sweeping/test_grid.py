@@ -12,7 +12,7 @@ FIXED = ["data.path=molecules.smi", "model.tower=[8]", "training.epochs=1", "tra
 
 def test_a_grid_that_cannot_be_trained_ends_with_the_sweeps_exit_code(folder, capfd):
     with pytest.raises(SystemExit) as caught:
-        run_grid(folder, "wrong", FIXED, {"model.alpha": [-1]}, workers=1)
+        run_grid(folder, "wrong", FIXED, {"model.alpha": [-1]}, workers=1, objective=["val/exact"])
     assert caught.value.code == 2
     assert "model.alpha is -1" in capfd.readouterr().err
     assert not (folder / "sweeps").exists()

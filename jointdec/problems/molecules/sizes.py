@@ -7,3 +7,4 @@ FEATURES = 135
 
 RANKS = {"nodes": 3, "edges": 4}  # of labels as distributions
 CLASSES = {"nodes": NODE_CLASSES, "edges": EDGE_CLASSES}
+METRICS = ("val/exact", "val/node_accuracy", "val/edge_accuracy", "val/nodes", "val/edges")  # the last epoch's
