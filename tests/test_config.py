@@ -8,11 +8,12 @@ from omegaconf import OmegaConf
 
 from jointdec.config import Limits, conf_folder, parse
 from jointdec.errors import UserError, did_you_mean
+from jointdec.problems.compose import with_problem
 
 
 def parsed(*overrides):
     with initialize_config_dir(str(conf_folder()), version_base="1.3"):
-        return parse(compose("config", overrides=list(overrides)))
+        return parse(compose("config", overrides=with_problem(overrides)))
 
 
 def shipped(group):
@@ -27,7 +28,8 @@ def shipped(group):
             for group in ("data", "model", "loss", "optimizer", "training", "tracking")
             for option in shipped(group)
         ),
-        *(f"+experiment={option}" for option in shipped("experiment")),
+        # arrays asks for a file: tests/problems/test_arrays.py
+        *(f"+experiment={option}" for option in shipped("experiment") if option != "arrays"),
         *(f"+experiment=source/{option}" for option in shipped("experiment/source")),
     ],
 )
