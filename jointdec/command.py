@@ -25,7 +25,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from jointdec.config import GROUPS, Config, conf_folder, leaves, parse
 from jointdec.errors import UserError, did_you_mean
-from jointdec.problems.compose import typed_problem, with_problem
+from jointdec.problems.compose import keys_of_named, typed_problem, with_problem
 
 EXIT_CODES = {"finished": 0, "specimen_failed": 0, "failed": 1, "diverged": 3, "interrupted": 130}
 BAD_INPUT = 2
@@ -106,10 +106,11 @@ def _keys() -> list[str]:
     keys = {"seed", "problem", *GROUPS, "data", "model"}
     for file in conf_folder().glob("*/*.yaml"):
         group = "" if file.parent.name == "problem" else f"{file.parent.name}."
-        if file.parent.name != "experiment":
+        own = keys_of_named()
+        if file.parent.name != "experiment" and not (own and file.parent.name in ("problem", "data", "model")):
             values: Any = OmegaConf.to_container(OmegaConf.load(file))
             keys |= {f"{group}{key}" for key, _ in leaves("", values)}
-    return sorted(keys)
+    return sorted(keys | keys_of_named())
 
 
 def _remove_unused(folder: Path) -> None:

@@ -232,7 +232,7 @@ def farewell(
         facts["run the best" if len(plan.settings.objective) == 1 else "run one end"] = run_command(
             plan.fixed, best[0].params
         )
-        own = [text for text in plan.fixed if text.startswith("problem=")]
+        own = [text for text in plan.fixed if text.startswith(("problem=", "data.path="))]
         facts["or"] = " ".join([f"python -m jointdec.run --config-dir {plan.folder} +experiment=best", *own])
     facts["page"] = str(plan.folder.absolute() / "study.html")
     if run:

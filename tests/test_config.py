@@ -28,7 +28,8 @@ def shipped(group):
             for group in ("data", "model", "loss", "optimizer", "training", "tracking")
             for option in shipped(group)
         ),
-        *(f"+experiment={option}" for option in shipped("experiment") if option != "arrays"),  # it needs a file
+        # arrays asks for a file: tests/problems/test_arrays.py
+        *(f"+experiment={option}" for option in shipped("experiment") if option != "arrays"),
         *(f"+experiment=source/{option}" for option in shipped("experiment/source")),
     ],
 )

@@ -72,7 +72,7 @@ def make_groups(runs: pd.DataFrame, by: Sequence[str], allow: Sequence[str]) -> 
     by = [key.removesuffix(".name") for key in by]  # loss.name is what loss decides, with all that belongs to it
     columns = [_column(key, runs) for key in by]
     for key in allow:
-        if key != DIGEST:
+        if key != DIGEST and not any(column.startswith(f"{key}.") for column in _keys(runs)):
             _column(key, runs)
     runs = runs.assign(**{c: runs[c].astype(object).where(runs[c].notna(), NONE) for c in columns})
     ended = runs[runs["outcome"].isin([*COUNTED, DIVERGED])]

@@ -26,9 +26,10 @@ def with_problem(arguments: Sequence[str]) -> list[str]:
         if name not in ("molecules", ARRAYS):
             register(name, name)
     _register_arrays(arguments)
+    _named[:] = [spec_of(argument) for argument in named]
     if not named:
         return list(arguments)
-    spec = spec_of(named[0])
+    spec = _named[0]
     if not ships(spec):
         if "," in spec and not is_file(spec):
             raise UserError(f"{named[0]}: a command trains one problem; start one for each.")
@@ -37,6 +38,21 @@ def with_problem(arguments: Sequence[str]) -> list[str]:
     elif spec not in SHIPPED:
         find(spec)
     return [f"{PREFIX}{spec}" if argument is named[0] else argument for argument in arguments]
+
+
+_named: list[str] = []  # the problem of the command line that was seen last
+
+
+def keys_of_named() -> set[str]:
+    """The keys that the problem of the command line brings; none of the molecules, whose are in conf/."""
+    groups = None
+    if _named and _named[0] != ARRAYS:
+        problem = find(_named[0])
+        groups = problem.groups()
+    if groups is None:
+        return set()
+    keys = {f"{group}.{key}" for group, values in groups.items() for key in values}
+    return keys | {f"loss.weights.{head}" for head in problem.heads} | {f"loss.terms.{term}" for term in problem.terms}
 
 
 def typed_problem(arguments: Sequence[str], overrides: Sequence[str]) -> list[str]:

@@ -19,6 +19,7 @@ from omegaconf.errors import OmegaConfBaseException
 from jointdec.command import one_sentence
 from jointdec.config import GROUPS, Config, conf_folder, leaves, parse
 from jointdec.errors import UserError, did_you_mean
+from jointdec.problems import DEFAULT, find
 from jointdec.problems.compose import typed_problem, with_problem
 
 Value = None | bool | int | float | str
@@ -79,8 +80,14 @@ def take_apart(overrides: Sequence[str]) -> Request:
         searched=searched,
         fixed=[line for line in lines if re.split(r"[.=]", line.lstrip("+"))[0] not in (SWEEP_GROUP, SEARCH_GROUP)],
         problem=str(composed.problem),
-        name="-".join([chosen.get("experiment", composed.loss.name), chosen.get(SEARCH_GROUP, SEARCH_GROUP)]),
+        name="-".join([chosen.get("experiment", _told(composed)), chosen.get(SEARCH_GROUP, SEARCH_GROUP)]),
     )
+
+
+def _told(composed: DictConfig) -> str:
+    """What a study without an experiment is named after: its problem, of the first problem its formulation."""
+    problem = str(composed.problem)
+    return str(composed.loss.name) if problem == DEFAULT else re.sub(r"[^\w.+-]+", "-", find(problem).name)
 
 
 class Points:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from jointdec.dataset import Dataset
 from jointdec.labels import fitted
 from jointdec.objective.formulation import Formulation
@@ -18,9 +20,10 @@ def fit_labels(dataset: Dataset, formulation: Formulation) -> Dataset:
         return dataset  # of molecules, whose shapes are known
     problem = formulation.problem
     shapes = {head: loss.shape for head, loss in formulation.losses.items()}
-    return dataset.with_splits(
+    fit = dataset.with_splits(
         {
             name: fitted(split, problem.heads, shapes, f"the {name} split of {problem.where}")
             for name, split in dataset.splits.items()
         }
     )
+    return replace(fit, identity=dataset.digest)  # a replay knows the data before it has a model
