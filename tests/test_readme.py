@@ -15,7 +15,7 @@ def test_ci_runs_the_two_commands_that_readme_gives():
 
 
 @pytest.mark.parametrize(
-    "file", ["README.md", *map(str, [*(ROOT / "experiments").rglob("README.md"), *(ROOT / "docs").glob("*.md")])]
+    "file", ["README.md", *map(str, [*(ROOT / "experiments").rglob("README.md"), *(ROOT / "docs").rglob("*.md")])]
 )
 def test_every_link_to_a_file_leads_somewhere(file):
     links = re.findall(r"\]\(([^)#:]+)\)", _text(file))
@@ -25,3 +25,8 @@ def test_every_link_to_a_file_leads_somewhere(file):
 
 def _text(name):
     return (ROOT / name).read_text()
+
+
+def test_the_readme_s_problem_is_the_file_that_its_commands_name():
+    code = (ROOT / "docs" / "penguins.py").read_text()
+    assert f"```python\n{code}```" in (ROOT / "README.md").read_text()

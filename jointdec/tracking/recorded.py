@@ -23,7 +23,7 @@ from omegaconf.errors import OmegaConfBaseException
 from jointdec.command import one_sentence
 from jointdec.config import GROUPS, Config, conf_folder, leaves, parse
 from jointdec.errors import UserError, did_you_mean
-from jointdec.problems import DEFAULT, ships
+from jointdec.problems import DEFAULT, find, ships
 from jointdec.problems.compose import PREFIX, spec_of
 from jointdec.tracking.environment import device, packages
 from jointdec.tracking.records import added
@@ -162,6 +162,9 @@ def _take_problem(values: dict[str, Any], overrides: Sequence[str]) -> None:
         if not named:
             raise UserError(f"The run is of problem={recorded}, your own code: name it again, with problem={recorded}")
         values["problem"] = named[-1]
+        for group in ("data", "model"):  # the file may be called otherwise by now
+            if isinstance(values.get(group), dict):
+                values[group]["name"] = find(named[-1]).name
 
 
 def _switched(group: str, option: str, recorded: Any) -> dict[str, Any]:  # noqa: ANN401 (any YAML)

@@ -111,6 +111,11 @@ def test_a_replay_wants_the_file_named_again_and_says_whether_it_is_that_of_then
 
 @pytest.mark.slow
 def test_a_sweep_searches_its_keys_weights_and_terms_and_a_comparison_speaks_of_its_heads(folder, run):
+    second = command(folder, "run", "problem=house.py", "loss=zero_plus_total", "training.epochs=2")
+    assert second.returncode == 0, second.stderr
+    compared = command(folder, "compare", "by=loss.name", "allow=[loss.weights,model]")
+    assert compared.returncode == 0, compared.stdout + compared.stderr
+    assert "price" in compared.stdout
     swept = command(
         folder,
         "sweep",
@@ -125,11 +130,6 @@ def test_a_sweep_searches_its_keys_weights_and_terms_and_a_comparison_speaks_of_
     )
     assert swept.returncode == 0, swept.stdout + swept.stderr
     assert "minimize val/price" in swept.stdout
-    second = command(folder, "run", "problem=house.py", "loss=zero_plus_total", "training.epochs=2")
-    assert second.returncode == 0, second.stderr
-    compared = command(folder, "compare", "by=loss.name", "allow=[loss.weights,model]")
-    assert compared.returncode == 0, compared.stdout + compared.stderr
-    assert "price" in compared.stdout
     pages = list(Path(folder).glob("comparisons/*/*.html")) + list(Path(folder).rglob("*.html"))
     assert any("kind accuracy" in page.read_text() for page in pages)
 
