@@ -88,6 +88,7 @@ class Page(HTMLParser):
         self.text += data
 
 
+@pytest.mark.slow
 def test_a_comparison_leaves_table_figures_page_and_a_run_that_links_to_its_sources(store, tmp_path, capsys):
     uri, _, ids = store
     assert main([uri, f"output={tmp_path / 'out'}"]) == 0

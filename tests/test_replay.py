@@ -24,6 +24,8 @@ TINY = [
     "training.jit=false",
 ]
 
+pytestmark = pytest.mark.slow  # runs are recorded first
+
 
 @pytest.fixture(scope="module")
 def record(tmp_path_factory):
@@ -72,7 +74,6 @@ def test_a_run_that_finished_is_taken_again_to_the_last_bit(finished, capsys):
     assert "numbers of the curves, to the last bit" in capsys.readouterr().out
 
 
-@pytest.mark.slow
 def test_a_record_whose_curves_were_changed_is_not_reproduced(record, capsys):
     run_id = record("loss=tf_native", "seed=1")
     (file,) = record.folder.glob(f"mlartifacts/**/{run_id}/**/curves.npz")
@@ -105,7 +106,6 @@ def test_a_remedy_that_does_not_help_says_what_diverges_now(diverged, capsys):
     assert "unnormalised_probabilities" in out
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("policy", ["skip", "continue"])
 def test_the_step_of_a_run_that_went_on_is_taken_again_and_not_skipped(record, capsys, policy):
     run_id = record("loss=answer", "model.alpha=0", f"training.on_divergence={policy}", "training.max_skipped=1")
@@ -116,7 +116,6 @@ def test_the_step_of_a_run_that_went_on_is_taken_again_and_not_skipped(record, c
     assert main([run_id, "loss=split"]) == 0
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("content", [b"", b"no zip", b"PK\x03\x04 cut"])
 def test_a_damaged_state_is_one_sentence(record, capsys, content):
     run_id = record("loss=answer", "model.alpha=0", "seed=5")
@@ -127,7 +126,6 @@ def test_a_damaged_state_is_one_sentence(record, capsys, content):
     assert "state.npz of the run is no file of arrays" in capsys.readouterr().err
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("flags", "overrides"),
     [
@@ -176,7 +174,6 @@ def test_overrides_on_a_run_that_did_not_diverge_are_refused(finished, capsys):
     assert "has no step that diverged" in capsys.readouterr().err
 
 
-@pytest.mark.slow
 def test_the_command_tells_its_mistakes_without_a_traceback(tmp_path):
     def run(*arguments):
         environment = {key: value for key, value in os.environ.items() if key != "MLFLOW_TRACKING_URI"}

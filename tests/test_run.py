@@ -167,6 +167,7 @@ def test_skipped_batches_are_listed_counted_and_at_last_too_many(folder, capsys)
         assert dict(database.execute("select key, value from tags"))["jointdec.divergence.skipped"] == "2"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("policy", [pytest.param("warn", marks=pytest.mark.slow), "stop"])
 def test_a_loss_that_runs_away_while_finite_is_told_and_on_demand_stops_the_run(folder, capsys, policy):
     flags = ["data=gaussian", "data.n_train=40", "training.batch_size=5", "optimizer.learning_rate=0.03"]

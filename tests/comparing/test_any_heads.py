@@ -227,6 +227,7 @@ def test_a_metric_is_of_the_head_whose_name_or_singular_it_begins_with(metric, h
     assert head_of(metric, ["kind", "kind_of", "nodes"]) == head
 
 
+@pytest.mark.slow
 def test_recorded_runs_of_another_problem_become_a_page(tmp_path, capsys):
     from jointdec.reporting.curve_arrays import save_curves
 

@@ -115,6 +115,7 @@ class Fails(callbacks.Callback):
             raise Accident
 
 
+@pytest.mark.slow
 def test_a_backup_goes_on_after_an_accident_as_if_there_had_been_none(tmp_path):
     def adam():
         return make_model(keras.optimizers.Adam(0.01))

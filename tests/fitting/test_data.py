@@ -108,6 +108,7 @@ def test_masks_go_on_from_one_fit_to_the_next_as_in_keras():
         np.testing.assert_allclose(a.numpy(), b.numpy(), rtol=1e-6, atol=1e-7)
 
 
+@pytest.mark.slow
 def test_a_later_first_epoch_has_its_own_order():
     """So that a training in two parts sees the batches of one in one part."""
     whole, parts = make_model(), make_model()
@@ -149,6 +150,7 @@ def test_data_of_which_no_batch_fits_are_refused(mapped):
 # ---- data sets
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("memory", [pytest.param(None, marks=pytest.mark.slow), SMALL])
 def test_a_data_set_trains_to_the_same_bits_as_its_arrays(memory):
     held_out = batches(9).map(lambda x, y, _: (x, y))

@@ -66,6 +66,7 @@ def test_heads_kinds_and_shapes_are_read_from_the_file_and_train(train, saved):
     assert set(found.config.loss.weights) == set(kinds)
 
 
+@pytest.mark.slow
 def test_labels_that_follow_from_x_are_learned(train, saved):
     x = np.random.default_rng(2).normal(size=(ROWS, 4))
     path = saved(x=x, **{"y/sum": x.sum(1), "y/sign": (x[:, 0] > 0).astype(int)})

@@ -10,6 +10,7 @@ from jointdec.errors import UserError
 TINY = ["problem=gaussian", "data.rows=200", "data.features=4", "data.classes=3", "data.outputs=2"]
 
 
+@pytest.mark.slow
 def test_all_sizes_are_the_declared_ones_and_the_model_follows(train):
     found = train(*TINY, "training.epochs=1")
     assert found.config.model.features == 4
@@ -24,6 +25,7 @@ def test_all_sizes_are_the_declared_ones_and_the_model_follows(train):
     assert shapes == {"label_logits": (3,), "values_logits": (2,), "signs_logits": (2,)}
 
 
+@pytest.mark.slow
 def test_the_labels_can_be_learned(train):
     found = train(*TINY, "training.epochs=30", "optimizer.learning_rate=0.01")
     measured = found.test()

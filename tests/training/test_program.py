@@ -110,6 +110,7 @@ def test_the_same_run_twice_gives_the_same_bits(train):
         np.testing.assert_array_equal(value, other[name])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("loss", FORMULATIONS)
 def test_without_jit_the_same_program_runs_as_a_tensorflow_graph(train, loss):
     flags = [f"loss={loss}", "training.precision=float64", "seed=3"]

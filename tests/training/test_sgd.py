@@ -12,6 +12,7 @@ from jointdec.training.problem_loop import CompiledTraining
 FLAGS = ["optimizer=sgd", "model.tower=[8]", "training.batch_size=10", "training.precision=float64"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "loop",
     [["loss=tf1_graph"], pytest.param(["loss=split", "training=fit"], marks=pytest.mark.slow)],
