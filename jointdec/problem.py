@@ -61,8 +61,9 @@ class Head:
             - ``multilabel``: 0, 1 or shares between; outputs are logits of the same shape;
             - ``counts``: 0, 1, 2, ...; outputs are logarithms of rates, of the same shape.
         loss: a name of Keras's or a function ``(y, y_pred)`` that gives one value a place, (B, *places) or (B,): the
-            mean over what is there, and weights, are not its business. Cross-entropies by name take logits. By default
-            the cross-entropy, the squared error of ``real``, for ``counts`` Poisson's rate - y log(rate).
+            mean over what is there, and weights, are not its business. Cross-entropies by name take logits, other names
+            are given predictions (probabilities, rates), functions what the model puts out. By default the
+            cross-entropy, the squared error of ``real``, for ``counts`` Poisson's rate - y log(rate).
         metrics: names of Keras's, which are given predictions (probabilities, rates), or functions ``(y, y_pred)`` as
             a loss. By default the accuracy, of ``real`` and ``counts`` the mean absolute error.
         weight: of its loss in the total, where ``loss.weights.HEAD`` does not say another.

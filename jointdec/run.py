@@ -67,7 +67,7 @@ def train(config: Config, folder: Path, overrides: Sequence[str]) -> str:
             if training and outcome == "diverged":
                 divergence = record_divergence(config, dataset, training, results, trained.runaway, folder, tracker)
             if config.tracking.log_model and outcome in ("finished", "interrupted"):
-                log_model(formulation, config, tracker)
+                log_model(formulation, config, folder, tracker, terminal)
             if config.specimen and outcome != "interrupted":
                 finding = judge_specimen(config, formulation, dataset, results, trained.failure, folder, tracker)
                 outcome = "specimen_failed" if finding else "failed"
@@ -156,9 +156,24 @@ def record_curves(results: Sequence[EpochResult], config: Config, folder: Path, 
     _keep(curves_figure(results, title, words_of(find(config.problem).name)), "curves", folder, tracker)
 
 
-def log_model(formulation: Formulation, config: Config, tracker: Tracker) -> None:
-    """Record the trained network as a plain Keras model, whatever it was trained in."""
-    tracker.log_model(formulation.problem.trained_model(formulation, config))
+def log_model(formulation: Formulation, config: Config, folder: Path, tracker: Tracker, terminal: Terminal) -> None:
+    """Record the trained network as a plain Keras model, whatever it was trained in.
+
+    Of a model of the user's that Keras cannot save as a whole, as without a ``get_config``, the weights are kept.
+    """
+    model = formulation.problem.trained_model(formulation, config)
+    try:
+        tracker.log_model(model)
+    except Exception as error:
+        if config.problem == "molecules":
+            raise
+        from jointdec.problems.blame import blame
+
+        model.save_weights(folder / "model.weights.h5")
+        tracker.log_artifact(folder / "model.weights.h5")
+        terminal.note(
+            f"warning      The model is kept by its weights alone, model.weights.h5: {blame(error, 'saving')}"
+        )
 
 
 def judge_specimen(  # noqa: PLR0913, PLR0917 (all that a run knows)

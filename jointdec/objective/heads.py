@@ -8,7 +8,7 @@ Without weights it is the plain mean over all examples and places. Keras operati
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -42,6 +42,7 @@ class HeadLoss:
 
     def __init__(self, name: str, head: Head, shape: tuple[int, ...], where: str) -> None:
         self.name, self.head, self.shape, self._where = name, head, shape, where
+        self._refuse_probabilities()
         self._function = (
             self._of_name(head.loss) if head.loss is None or isinstance(head.loss, str) else _plain(head.loss)
         )
@@ -92,9 +93,30 @@ class HeadLoss:
                 f"The loss of the head {self.name!r} in {self._where} is {name!r}{did_you_mean(name, LOSS_NAMES)}, "
                 "which is no loss of Keras's."
             ) from error
-        if "from_logits" in inspect.signature(function).parameters:
+        if "from_logits" in _parameters(function):
             return self._fitting(name, partial(function, from_logits=True))
-        return self._fitting(name, function)
+        if "hinge" in name.lower():  # takes scores, not probabilities
+            return self._fitting(name, function)
+        return self._fitting(name, lambda y, y_pred: function(y, predictions(kind, y_pred)))
+
+    def _refuse_probabilities(self) -> None:
+        """Refuse a cross-entropy of Keras's that takes the logits for probabilities, and would say nothing.
+
+        Raises:
+            BadProblem: it is one.
+        """
+        loss = self.head.loss
+        if loss is None or isinstance(loss, str) or self.head.kind == "real":
+            return
+        function = getattr(loss, "fn", loss)
+        if not getattr(function, "__module__", "").startswith("keras.") or "from_logits" not in _parameters(function):
+            return
+        if not getattr(loss, "_fn_kwargs", {}).get("from_logits", False):
+            raise BadProblem(
+                f"The loss of the head {self.name!r} in {self._where} takes probabilities (from_logits=False), but the "
+                f"head's outputs are logits: write loss={function.__name__!r}, which takes logits here, or give it "
+                "from_logits=True."
+            )
 
     def _fitting(self, name: str, function: Callable[..., Tensor]) -> Callable[[Tensor, Tensor], Tensor]:
         """A loss of Keras's that gives each place a value of its own."""
@@ -122,6 +144,13 @@ class HeadLoss:
                 f"{what} gives {given}, but must give a value for each place, (B, ...): leave the mean to jointdec."
             )
         return tuple(int(side) for side in shape[1:])
+
+
+def predictions(kind: str, outputs: Tensor) -> Tensor:
+    """What outputs say: probabilities of logits, rates of their logarithms."""
+    if kind in ("classes", "distribution"):
+        return ops.softmax(outputs)
+    return {"multilabel": ops.sigmoid, "counts": ops.exp}.get(kind, lambda same: same)(outputs)
 
 
 def mean_of(values: Tensor, weights: Tensor | None) -> Tensor:
@@ -209,6 +238,10 @@ class Term:
 def _plain(loss: Any) -> Callable[[Tensor, Tensor], Tensor]:  # noqa: ANN401 (a function, or an object of Keras's)
     """A loss as a function of a value a place: of an object of Keras's what comes before its mean."""
     return loss.call if isinstance(loss, keras.losses.Loss) else loss  # type: ignore[no-any-return]  # Keras ships no types
+
+
+def _parameters(function: Callable[..., Any]) -> Collection[str]:
+    return inspect.signature(function).parameters
 
 
 def _sparse(y: Tensor, y_pred: Tensor) -> Tensor:

@@ -10,7 +10,7 @@ import keras
 from keras import ops
 
 from jointdec.errors import BadProblem
-from jointdec.objective.heads import Term, mean_of, sums_of
+from jointdec.objective.heads import Term, mean_of, predictions, sums_of
 from jointdec.problem import DEFAULT_METRIC
 from jointdec.problems.blame import blamed
 
@@ -111,13 +111,6 @@ class Measures:
 def exact_dtype() -> str:
     """Of shares that are added up: float64 where the backend has it without being asked."""
     return "float64" if keras.backend.backend() == "tensorflow" else "float32"
-
-
-def predictions(kind: str, outputs: Tensor) -> Tensor:
-    """What outputs say: probabilities of logits, rates of their logarithms."""
-    if kind in ("classes", "distribution"):
-        return ops.softmax(outputs)
-    return {"multilabel": ops.sigmoid, "counts": ops.exp}.get(kind, lambda same: same)(outputs)
 
 
 def accuracy_of(kind: str, y: Tensor, y_pred: Tensor) -> Tensor:

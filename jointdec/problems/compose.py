@@ -97,6 +97,7 @@ def register(option: str, spec: str) -> None:
             "defaults": [{"override /data": None}, {"override /model": None}, "_self_"],
             "problem": spec,
             **groups,
+            "training": {"jit": "auto"},  # what XLA makes of a model that jointdec has never seen is found out
             "loss": {
                 "weights": {name: float(head.weight) for name, head in problem.heads.items()},
                 "terms": dict.fromkeys(problem.terms, 1.0),

@@ -83,7 +83,7 @@ class CompiledLoop(Loop):
                 raise
             self._try_without_xla(chunk, size)
             raise UserError(
-                f"XLA cannot compile this step ({_first_line(error)}): use jit=False or jit='auto'."
+                f"XLA cannot compile this step ({_first_line(error)}): use jit=False or jit='auto' (training.jit=auto)."
             ) from error
         if jit == "auto":
             self._choose(chunk, size, steps)

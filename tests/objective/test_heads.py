@@ -60,6 +60,12 @@ CASES = {
     "real by a function": (Head("real", loss=lambda y, z: ops.sum((y - z) ** 4, -1)), REAL, ((REAL - Z) ** 4).sum(-1)),
     "multilabel": (Head("multilabel"), FLAGS, binary(FLAGS, Z)),
     "multilabel by name": (Head("multilabel", loss="binary_focal_crossentropy"), FLAGS, None),
+    "distribution by a name that takes probabilities": (
+        Head("distribution", loss="kl_divergence"),
+        SHARES,
+        (SHARES * (np.log(SHARES) - log_softmax(Z))).sum(-1),
+    ),
+    "counts by a name that takes rates": (Head("counts", loss="mse"), COUNTS, (COUNTS - np.exp(Z)) ** 2),
     "counts": (Head("counts"), COUNTS, np.exp(Z) - COUNTS * Z),
 }
 
@@ -72,6 +78,21 @@ def test_a_head_s_loss_has_a_value_a_place(head, labels, truth):
     assert values.shape == (B, *loss.places)
     if truth is not None:
         np.testing.assert_allclose(values, truth, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    "loss", [keras.losses.CategoricalCrossentropy(), keras.losses.categorical_crossentropy, "of logits"]
+)
+def test_a_cross_entropy_that_takes_logits_for_probabilities_is_refused(loss):
+    if loss == "of logits":
+        HeadLoss(
+            "h", Head("distribution", loss=keras.losses.CategoricalCrossentropy(from_logits=True)), (3, C), "house.py"
+        )
+        return
+    with pytest.raises(
+        UserError, match=r"takes probabilities \(from_logits=False\), but the head's outputs are logits"
+    ):
+        HeadLoss("h", Head("distribution", loss=loss), (3, C), "house.py")
 
 
 def test_logits_of_any_size_give_finite_binary_cross_entropies_and_gradients():
