@@ -74,6 +74,13 @@ CAUSES = {
         "of this loop leaves it so.",
         "Look at where the state came from (a checkpoint, other code, memory); go back to an earlier one.",
     ),
+    "untraced": Cause(
+        "The step is known, and what of it is not finite, but not which tensor was first: only the molecules' steps "
+        "are taken again tensor by tensor.",
+        "Look at what in the model, its loss and the rows of this batch can give a NaN or Inf, as a root, a logarithm or "
+        "a quotient of 0; see whether double precision helps.",
+        "training.precision=float64",
+    ),
     "unknown": Cause(
         "The evidence fits none of the causes that jointdec knows.",
         "Read the trace: the first tensor that is not finite, and how the numbers before it grew. "

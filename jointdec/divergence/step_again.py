@@ -47,9 +47,9 @@ def take_again(config: Config, dataset: Dataset, state: State, step: int) -> Div
         if names:
             where = f"Not finite are the {what} {', '.join(names)}{_of_rows(dataset, rows)}."
             evidence = "The step was taken again from the state that it started from, and gave the same."
-            return Divergence(step, rows, f"{prefix}{names[0]}", where, "unknown", evidence, (), loop.jit)
+            return Divergence(step, rows, f"{prefix}{names[0]}", where, "untraced", evidence, (), loop.jit)
     evidence = "Taken again, every loss, gradient and new value of the step is finite."
-    return Divergence(step, rows, NOT_FOUND, "Nowhere.", "unknown", evidence, (), loop.jit)
+    return Divergence(step, rows, NOT_FOUND, "Nowhere.", "untraced", evidence, (), loop.jit)
 
 
 def of_runaway(config: Config, dataset: Dataset, runaway: Runaway) -> Divergence:
@@ -57,7 +57,7 @@ def of_runaway(config: Config, dataset: Dataset, runaway: Runaway) -> Divergence
     rows = batch_of_step(config, dataset, runaway.step)
     where = f"It was {runaway.value:.4g}, and finite, as every number was."
     return Divergence(
-        runaway.step, rows, f"loss/{runaway.head}", where, "unknown", runaway.sentence, (), False, runaway=True
+        runaway.step, rows, f"loss/{runaway.head}", where, "untraced", runaway.sentence, (), False, runaway=True
     )
 
 

@@ -147,7 +147,7 @@ def test_a_runaway_of_labels_that_are_no_distributions_is_blamed_on_them(make_co
 
 
 def test_every_rule_has_its_entry_in_the_catalogue():
-    assert {*RULES, "unknown"} == set(CAUSES)
+    assert {*RULES, "unknown", "untraced"} == set(CAUSES)
 
 
 def test_the_page_on_causes_is_the_catalogue():
