@@ -77,8 +77,8 @@ CAUSES = {
     "untraced": Cause(
         "The step is known, and what of it is not finite, but not which tensor was first: only the molecules' steps "
         "are taken again tensor by tensor.",
-        "Look at what in the model, its loss and the rows of this batch can give a NaN or Inf, as a root, a logarithm or "
-        "a quotient of 0; see whether double precision helps.",
+        "Look at what in the model, its loss and the rows of this batch can give a NaN or Inf, as a root, a logarithm "
+        "or a quotient of 0; see whether double precision helps.",
         "training.precision=float64",
     ),
     "unknown": Cause(
