@@ -25,6 +25,7 @@ def _keras_in_float32():
     yield
     if keras := sys.modules.get("keras"):
         keras.config.set_floatx("float32")
+        keras.config.set_dtype_policy("float32")  # which Keras keeps apart, once a layer was made
 
 
 @pytest.fixture(scope="session")

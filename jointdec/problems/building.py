@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import keras
+from keras.src.backend.common.global_state import get_global_attribute, set_global_attribute
 
 from jointdec.errors import BadProblem
 from jointdec.problems.blame import blamed
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from jointdec.objective.formulation import Formulation
     from jointdec.problem import Problem
 
+POLICY = "dtype_policy"  # Keras's name of it
 POLICIES = {
     "bfloat16": "mixed_bfloat16",
     "float16": "mixed_float16",
@@ -47,13 +49,13 @@ def build_own(problem: Problem, config: Config) -> keras.Model:
 
 @contextmanager
 def _precision(precision: str) -> Iterator[None]:
-    before = keras.config.dtype_policy()
+    before = get_global_attribute(POLICY)  # asking Keras for it would fix what follows floatx as long as it is not set
     keras.config.set_floatx("float64" if precision == "float64" else "float32")
     keras.config.set_dtype_policy(POLICIES[precision])
     try:
         yield
     finally:
-        keras.config.set_dtype_policy(before)
+        set_global_attribute(POLICY, before)
 
 
 def by_head(outputs: Any, model: keras.Model, problem: Problem) -> dict[str, Any]:  # noqa: ANN401 (a tree of tensors)

@@ -141,3 +141,16 @@ def test_help_and_the_composed_configuration_show_its_keys(folder):
     assert "width: 8" in shown.stdout
     assert "price: 1.0" in shown.stdout
     assert "noise: 0.1" in command(folder, "run", "problem=house.py", "--help").stdout
+
+
+@pytest.mark.parametrize("precision", ["float32", "float64", "float16"])
+def test_a_model_is_built_in_the_run_s_precision_and_no_other_model_after_it(configured, precision):
+    import keras
+
+    from jointdec.objective.formulation import make_formulation
+
+    formulation = make_formulation(configured("problem=penguins", f"training.precision={precision}"))
+    wide = "float64" if precision == "float64" else "float32"
+    assert {variable.dtype for variable in formulation.inner.weights} == {wide}
+    keras.config.set_floatx("float32")
+    assert keras.layers.Dense(1).dtype_policy.name == "float32"
