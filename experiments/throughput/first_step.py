@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import NoReturn
 
 import jointdec.run
+import jointdec.training.epochs
 from jointdec.command import command
 from jointdec.config import Config
 from jointdec.interrupt import StopRequest
@@ -17,12 +18,12 @@ from jointdec.training.loop import Loop
 
 
 def first_step(config: Config, training: Loop, tracker: Tracker, terminal: Terminal, stop: StopRequest) -> NoReturn:
-    """Stand in for `jointdec.run.run_epochs`."""
+    """Stand in for `jointdec.training.epochs.run_epochs`."""
     training.run_steps(epoch=0, first=0, stop=1, norms=config.training.norms)
     print("FINISHED", flush=True)
     raise KeyboardInterrupt
 
 
 if __name__ == "__main__":
-    jointdec.run.run_epochs = first_step
+    jointdec.training.epochs.run_epochs = first_step
     command(jointdec.run.train)

@@ -75,7 +75,7 @@ def _with(problem: Problem, **training: Any) -> Config:  # noqa: ANN401 (of the 
 
 
 def loop(problem: Problem) -> Contender:
-    """All of `jointdec.run.run_epochs` until MLflow has the last metric: validation and records included."""
+    """All of `run_epochs` until MLflow has the last metric: validation and records included."""
     training = CompiledTraining(problem.config, make_formulation(problem.config), problem.dataset())
     store = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
     folder = Path(store.name)
