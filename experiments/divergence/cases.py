@@ -52,7 +52,7 @@ def feature(value: float) -> Callable[[Config, Dataset], Dataset]:
     def put(config: Config, dataset: Dataset) -> Dataset:
         features = dataset.train.x.copy()
         features[_molecule(config, dataset), 42] = value
-        return replace(dataset, train=replace(dataset.train, features=features))
+        return replace(dataset, train=replace(dataset.train, x=features))
 
     return put
 
@@ -61,7 +61,7 @@ def long_features(config: Config, dataset: Dataset) -> Dataset:
     """All features of one molecule of the step, 1e25 times as long."""
     features = dataset.train.x.copy()
     features[_molecule(config, dataset)] *= np.float32(1e25)
-    return replace(dataset, train=replace(dataset.train, features=features))
+    return replace(dataset, train=replace(dataset.train, x=features))
 
 
 def label(value: float) -> Callable[[Config, Dataset], Dataset]:
