@@ -148,10 +148,8 @@ def _largest_child(pid: int) -> int:
 def _save_data(folder: Path) -> Path:
     with initialize_config_dir(str(conf_folder()), version_base="1.3"):
         dataset = load(parse(compose("config")).data)
-    both = {
-        name: np.concatenate([getattr(dataset.train, name), getattr(dataset.val, name)])
-        for name in ("features", "nodes", "edges")
-    }
+    parts = [{"features": split.x, **split.y} for split in (dataset.train, dataset.val)]
+    both = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     np.savez(folder / "data.npz", **both)
     return folder / "data.npz"
 
