@@ -61,7 +61,6 @@ class CompiledTraining(CompiledLoop):
         self._dtype = tf.float64 if config.training.precision == "float64" else tf.float32
         jit = _jit_of(config)
         self._feed_of_rows = Resident(self._arrays(dataset.train), self.order, config.training.batch_size)
-        self._evaluation = Evaluation(formulation, jit=jit is not False)
         self._val_on_device = on_device(dataset.val, self._dtype)
         super().__init__(
             self._make_step(),
@@ -72,6 +71,7 @@ class CompiledTraining(CompiledLoop):
             val=dataset.val,
             steps=self._feed_of_rows.batches.steps * config.training.epochs,
         )
+        self._evaluation = Evaluation(formulation, jit=self.jit)  # as the steps: a replay of auto's choice has its bits
         self._initial = self.state()
 
     def order(self, epoch: int) -> npt.NDArray[np.int32]:

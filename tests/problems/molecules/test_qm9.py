@@ -237,5 +237,5 @@ def test_all_of_qm9_is_encoded_and_read_back(tmp_path):
 @needs_qm9
 @pytest.mark.slow
 def test_the_sample_that_ships_is_the_one_its_script_writes():
-    script = Path(__file__).parents[2] / "experiments" / "sample" / "make_sample.py"
+    script = Path(__file__).parents[3] / "experiments" / "sample" / "make_sample.py"
     assert runpy.run_path(str(script))["sample"]().encode() == SAMPLE.read_bytes()
