@@ -12,7 +12,7 @@ TINY = ("model.tower=[8]", "training.batch_size=10")
 
 @pytest.fixture
 def programs(make_dataset, monkeypatch):
-    monkeypatch.setattr("jointdec.sweeping.programs.load", lambda data: make_dataset(23))
+    monkeypatch.setattr("jointdec.problems.molecules.Molecules.load", lambda *_: make_dataset(23))
     return Programs()
 
 
