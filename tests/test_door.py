@@ -176,7 +176,7 @@ def test_a_divergence_is_recorded_with_the_state_that_its_step_started_from(stor
     assert (tags["jointdec.outcome"], tags["jointdec.divergence.step"], tags["jointdec.divergence.tensor"]) == (
         "diverged",
         "1",
-        "loss",
+        "loss/Square",
     )
     state = np.load(client.download_artifacts(run.run_id, "divergence/state.npz", str(tmp_path)))
     assert state["batch"].tolist() == list(range(8, 16))

@@ -30,14 +30,15 @@ class Explanation:
     """The first tensor of a step that is not finite, and why.
 
     Attributes:
-        tensor: what it is: its head, layer or variable, and the operation.
+        tensor: where it is made, and by which operation: own/Log, loss/price/Log, gradient/own/Sqrt,
+            update/dense/kernel; of what was given its name, as x, y/price or dense/kernel.
         operation: TensorFlow's name of the operation, as Log; ``given`` for what the step started from.
         line: of the user's code, as "house.py:31"; empty where only stock layers and losses were at work.
         function: that the line is in.
         file: that the line is in, with its folder.
         layer: path of the layer; empty outside of all.
         heads: outputs of the model that it depends on.
-        part: input, variable, constant, forward, gradient or update.
+        part: input, variable, constant, forward, loss, gradient or update.
         shape: of the tensor.
         where: the first element that is not finite, how many there are, and whose row it is.
         reached: what it makes not finite, as "loss" or "gradient of dense/kernel".
@@ -158,9 +159,9 @@ def _take(model: keras.Model, batch: tuple[Any, ...], watch: Watch) -> None:
 
     def watched(*arguments: Any, **named: Any) -> Tensor:  # noqa: ANN401 (Keras's own signature, or the user's)
         outputs = named.get("y_pred", arguments[2] if len(arguments) > 2 else None)
-        watch.outputs(_heads(model, outputs))
+        watch.begin_loss(_heads(model, outputs))
         loss = compute_loss(*arguments, **named)
-        watch.reaches("loss", loss)
+        watch.end_loss(loss)
         called.append(True)
         return loss
 
@@ -239,14 +240,12 @@ def _explained(
 def _tensor(culprit: Operation) -> str:
     if culprit.type == "given":
         return culprit.name
-    what = f"the gradient of {culprit.of.type}" if culprit.of else f"what {culprit.type} gives"
-    if culprit.part == "gradient" and not culprit.of:
-        what = f"a gradient ({culprit.type})"
     if culprit.part == "update":
-        return f"{what} in the update of {culprit.place.variable or culprit.name}"
-    if culprit.heads:
-        return f"{what} in the loss of {', '.join(culprit.heads)}"
-    return f"{what} in {culprit.place.layer}" if culprit.place.layer else what
+        return f"update/{culprit.place.variable or culprit.name}"
+    made = culprit.of or culprit
+    loss = ["loss", *culprit.heads] if made.part == "loss" else []
+    parts = [*(["gradient"] if culprit.part == "gradient" else []), *loss, made.place.layer, made.type]
+    return "/".join(part for part in parts if part)
 
 
 def _where(culprit: Operation, rows: npt.NDArray[np.integer], names: Sequence[str]) -> str:
@@ -257,7 +256,7 @@ def _where(culprit: Operation, rows: npt.NDArray[np.integer], names: Sequence[st
     first = tuple(int(index) for index in np.unravel_index(int(bad.argmax()), bad.shape))
     place = list(first)
     text = f"{int(bad.sum()):,} of {bad.size:,} values are not finite, the first at {place} is {value[first]}"
-    if culprit.part in ("input", "forward", "gradient") and len(value) == len(rows) > 0:
+    if culprit.part in ("input", "forward", "loss", "gradient") and len(value) == len(rows) > 0:
         name = f" ({names[first[0]]})" if len(names) else ""
         text += f": row {rows[first[0]]} of the data{name}"
     return text + "."

@@ -67,7 +67,7 @@ class Operation:
         number: in order of execution; -1 for what the step was given.
         type: TensorFlow's name of it, as Log or MatMul; ``given`` for inputs, labels, weights and other variables.
         name: of what was given, as x, y/price or dense/kernel.
-        part: input, variable, constant, forward, gradient or update.
+        part: input, variable, constant, forward, loss, gradient or update.
         place: where it was asked for; of a gradient, where what it is the gradient of was.
         of: what it is the gradient of, if it is in a backward pass and that is known.
         heads: outputs of the model that its result depends on.
@@ -132,6 +132,7 @@ class Watch:
         for handle, (path, variable) in self._handles.items():
             self._give(path, "variable", handle, np.asarray(variable))
         self._root: FrameType | None = None
+        self._part = "forward"
         self._looks = False  # reading a variable is an operation, too
 
     def take(self, step: Callable[[], None]) -> None:
@@ -148,11 +149,17 @@ class Watch:
             tf.config.run_functions_eagerly(eager)
             self._root = None
 
-    def outputs(self, heads: Mapping[str, Tensor]) -> None:
-        """From here on, say what depends on these outputs of the model."""
+    def begin_loss(self, heads: Mapping[str, Tensor]) -> None:
+        """From here to `end_loss` operations are the loss's; those of each output are told apart from here on."""
+        self._part = "loss"
         for head, tensor in heads.items():
             self._keep.append(tensor)
             self._heads[tensor._id] = self._heads.get(tensor._id, frozenset()) | {head}
+
+    def end_loss(self, loss: Tensor) -> None:
+        """It must be finite."""
+        self._part = "forward"
+        self.reaches("loss", loss)
 
     def reaches(self, what: str, tensor: Tensor) -> None:
         """Note that this is the loss, or a gradient: what must be finite."""
@@ -167,7 +174,7 @@ class Watch:
         culprit = min(counted.values(), key=lambda origin: origin.number, default=None)
         reached = [what for what, origins in self._reached.items() if culprit in origins]
         reached.sort(key=lambda what: (what.startswith("new value"), what.startswith("gradient")))
-        masked = [origin for origin in self._found if id(origin) not in counted and origin.part == "forward"]
+        masked = [origin for origin in self._found if id(origin) not in counted and origin.part in ("forward", "loss")]
         return Trace(self._count, culprit, tuple(reached), tuple(masked))
 
     def _give(self, name: str, part: str, key: int, value: npt.NDArray[Any]) -> None:
@@ -183,7 +190,7 @@ class Watch:
         ids = [tensor._id for tensor in inputs]
         heads = frozenset[str]().union(*(self._heads[i] for i in ids if i in self._heads))
         gradient = _gradient_frame(self._root)
-        operation = Operation(self._count, name, "gradient" if gradient else "forward")
+        operation = Operation(self._count, name, "gradient" if gradient else self._part)
         operation.heads = tuple(sorted(heads))
         self._count += 1
         if gradient is None:

@@ -169,25 +169,25 @@ def grown():
 
 STOCK = {  # a model without a line of the user's: operation, cause, part, and a part of the tensor's name
     "bad_initial_value": (lambda: given_weights(last__kernel=np.nan), "given", "variable", "last/kernel"),
-    "learning_rate": (grown, "Square", "forward", "Square"),
+    "learning_rate": (grown, "Square", "loss", "loss/Square"),
     "regulariser": (
         lambda: model_of(last(kernel_regularizer=keras.regularizers.L2(3e38), kernel_initializer="ones")),
         "Mul",
-        "forward",
-        "Mul",
+        "loss",
+        "loss/Mul",
     ),
-    "loss_weight": (lambda: model_of(last(), loss_weights=[3e38]), "Mul", "forward", "Mul"),
+    "loss_weight": (lambda: model_of(last(), loss_weights=[3e38]), "Mul", "loss", "loss/Mul"),
     "epsilon": (
         lambda: model_of(Own(lambda x: 0.0 * x), last(), optimizer=keras.optimizers.Adam(epsilon=0.0)),
         "RealDiv",
         "update",
-        "update of",
+        "update/",
     ),
     "low_precision_overflow": (
         lambda: model_of(Own(lambda x: 1e5 * x, dtype="float32"), layers.Dense(4, dtype="mixed_float16"), last()),
         "Cast",
         "forward",
-        "dense",
+        "dense/Cast",
     ),
 }
 
@@ -230,7 +230,7 @@ def test_a_head_and_what_is_not_finite_for_it_are_named():
     model = keras.Model(inputs, {name: layers.Dense(1, name=name)(trunk) for name in ("a", "b")})
     model.compile("adam", {"a": "mse", "b": log})
     found = jointdec.explain(model, X, {"a": Y, "b": Y})
-    assert (found.line, found.heads) == (line_of("log"), ("b",))
+    assert (found.line, found.heads, found.tensor) == (line_of("log"), ("b",), "loss/b/Log")
     assert "loss" in found.reached
 
 
