@@ -19,7 +19,7 @@ from jointdec.comparing.groups import Group
 from jointdec.comparing.tables import tables, write_csv
 from jointdec.comparing.words import about, sentences
 from jointdec.errors import UserError
-from jointdec.tracking.identity import process_tags
+from jointdec.tracking.environment import process_tags
 from jointdec.tracking.mlflow_tracker import DESCRIPTION_LIMIT, STATUS, where_is
 from jointdec.tracking.store import connect
 from jointdec.tracking.uri import SERVERS, hide_credentials, resolve_uri, scheme_of

@@ -26,15 +26,12 @@ from mlflow.entities import DatasetInput, InputTag, Metric, Param, RunTag
 from mlflow.utils.mlflow_tags import MLFLOW_DATASET_CONTEXT, MLFLOW_GIT_COMMIT, MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NOTE
 
 from jointdec.dataset import leaves
-from jointdec.tracking.curves import epoch_metrics, mlflow_name, plain_metrics, without_infinities
-from jointdec.tracking.environment import git_state
-from jointdec.tracking.identity import process_tags
+from jointdec.tracking.environment import git_state, mend_stale_runs, process_tags
+from jointdec.tracking.metrics import MetricWriter, epoch_metrics, mlflow_name, plain_metrics, without_infinities
 from jointdec.tracking.records import NewRun, environment_files, machine_files
-from jointdec.tracking.stale import mend_stale_runs
 from jointdec.tracking.store import open_store
 from jointdec.tracking.tracker import Tracker, TrialOf
 from jointdec.tracking.uri import SERVERS, hide_credentials, scheme_of
-from jointdec.tracking.writer import MetricWriter
 from jointdec.training.result import EpochResult
 
 if TYPE_CHECKING:

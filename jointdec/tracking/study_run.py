@@ -14,8 +14,7 @@ from mlflow.utils.mlflow_tags import MLFLOW_GIT_COMMIT, MLFLOW_RUN_NOTE
 
 from jointdec.config import TrackingConfig
 from jointdec.errors import UserError
-from jointdec.tracking.environment import git_state
-from jointdec.tracking.identity import process_tags
+from jointdec.tracking.environment import git_state, mend_stale_runs, process_tags
 from jointdec.tracking.mlflow_tracker import (
     DESCRIPTION_LIMIT,
     STATUS,
@@ -26,7 +25,6 @@ from jointdec.tracking.mlflow_tracker import (
     where_is,
 )
 from jointdec.tracking.records import environment_files
-from jointdec.tracking.stale import mend_stale_runs
 from jointdec.tracking.store import open_store
 from jointdec.tracking.tracker import Parent
 from jointdec.tracking.uri import hide_credentials, resolve_uri
