@@ -16,9 +16,8 @@ from jointdec.comparing.measured import Measured, check_metrics, default_metrics
 from jointdec.comparing.settings import CompareConfig, Target
 from jointdec.errors import UserError, did_you_mean
 from jointdec.reporting.curve_arrays import SECONDS
-from jointdec.reporting.names import name_of
+from jointdec.reporting.names import higher_is_better, is_share, name_of
 from jointdec.reporting.statistics import Difference, Summary, corrected, difference, summarize
-from jointdec.reporting.summary import higher_is_better, is_share
 
 
 class Reached(NamedTuple):

@@ -14,8 +14,7 @@ import pandas as pd
 from jointdec.comparing.curves import Curves
 from jointdec.comparing.groups import PROBLEM, Group
 from jointdec.errors import UserError, did_you_mean
-from jointdec.reporting.names import words_of
-from jointdec.reporting.summary import higher_is_better
+from jointdec.reporting.names import higher_is_better, words_of
 
 SPLITS = ("test", "val", "train")  # which are asked for metrics, the first that was measured
 WEIGHTS, TERMS = "loss.weights.", "loss.terms."

@@ -5,8 +5,8 @@ asked once first; and eight processes that meet a fresh SQLite database together
 and seven of them die, so whoever opens a database holds a lock meanwhile (0.1 s when it is initialised).
 
 A new experiment gets a view: the columns that tell runs apart, and charts with a line a formulation. MLflow keeps what
-a user chose in the browser, so a default for everybody can only be a *shared view*: the page's state as JSON in a tag of
-the experiment, opened by a link, which stands in the experiment's description.
+a user chose in the browser, so a default for everybody can only be a *shared view*: the page's state as JSON in a tag
+of the experiment, opened by a link, which stands in the experiment's description.
 """
 
 from __future__ import annotations
