@@ -15,8 +15,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from jointdec.comparing.comparison import Comparison
-from jointdec.comparing.curves import Curve
 from jointdec.comparing.groups import Group
+from jointdec.comparing.measured import Curve
 from jointdec.reporting.curves import BLACK, BLUE, GREEN, VERMILLION, set_loss_scale, set_positive_log
 from jointdec.reporting.names import is_share
 

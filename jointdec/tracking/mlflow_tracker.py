@@ -26,9 +26,9 @@ from mlflow.entities import DatasetInput, InputTag, Metric, Param, RunTag
 from mlflow.utils.mlflow_tags import MLFLOW_DATASET_CONTEXT, MLFLOW_GIT_COMMIT, MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NOTE
 
 from jointdec.dataset import leaves
-from jointdec.tracking.environment import git_state, mend_stale_runs, process_tags
+from jointdec.tracking.environment import device, git_state, mend_stale_runs, process_tags
 from jointdec.tracking.metrics import MetricWriter, epoch_metrics, mlflow_name, plain_metrics, without_infinities
-from jointdec.tracking.records import NewRun, environment_files, machine_files
+from jointdec.tracking.records import NewRun, environment_files
 from jointdec.tracking.store import open_store
 from jointdec.tracking.tracker import Tracker, TrialOf
 from jointdec.tracking.uri import SERVERS, hide_credentials, scheme_of
@@ -117,7 +117,7 @@ class MlflowTracker(Tracker):
     def log_devices(self, accelerators: Sequence[str]) -> None:
         """See `Tracker.log_devices`."""
         self.set_tags({"jointdec.devices": ", ".join(accelerators) or "CPU"})
-        self._log_files(machine_files(accelerators))
+        self._log_files({"environment/device.json": json.dumps(device(accelerators), indent=2)})
 
     def log_dataset(self, dataset: Dataset) -> None:
         """See `Tracker.log_dataset`."""
