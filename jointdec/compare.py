@@ -76,7 +76,7 @@ def run(overrides: Sequence[str]) -> Path:
     from jointdec.comparing.measured import gather
     from jointdec.comparing.report import CompareTerminal, record, write
     from jointdec.reporting.runs import load_runs
-    from jointdec.tracking.mlflow_tracker import quieten
+    from jointdec.tracking.mlflow_run import quieten
 
     quieten()
     terminal = CompareTerminal()

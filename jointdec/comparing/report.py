@@ -28,7 +28,7 @@ from jointdec.errors import UserError
 from jointdec.reporting.statistics import Estimate
 from jointdec.reporting.terminal import Terminal
 from jointdec.tracking.environment import process_tags
-from jointdec.tracking.mlflow_tracker import DESCRIPTION_LIMIT, STATUS, where_is
+from jointdec.tracking.mlflow_run import DESCRIPTION_LIMIT, STATUS, where_is
 from jointdec.tracking.store import connect
 from jointdec.tracking.uri import SERVERS, hide_credentials, resolve_uri, scheme_of
 

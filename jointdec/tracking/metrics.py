@@ -45,7 +45,7 @@ class MetricWriter:
         write: stores at most BATCH metrics; called in the background thread alone, in the order of `put`.
     """
 
-    def __init__(self, write: Callable[[list[Metric]], None]) -> None:
+    def __init__(self, write: Callable[[list[Metric]], object]) -> None:
         self._write = write
         self._queue: Queue[Metric | None] = Queue(WAITING)
         self._error: Exception | None = None
