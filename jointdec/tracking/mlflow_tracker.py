@@ -10,14 +10,18 @@ import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from importlib.metadata import version
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 import mlflow
+import numpy as np
 from mlflow import MlflowClient
 from mlflow.entities import Dataset as InputDataset
 from mlflow.entities import Metric
+from mlflow.models import ModelSignature
+from mlflow.types import Schema, TensorSpec
 from mlflow.utils.mlflow_tags import MLFLOW_GIT_COMMIT, MLFLOW_PARENT_RUN_ID
 
 from jointdec.tracking.environment import device, git_state, mend_stale_runs, process_tags
@@ -36,6 +40,7 @@ if TYPE_CHECKING:
 
 STEPS, FEW_STEPS, TRIAL_STEPS = 2000, 500, 200  # points of each curve over the steps, see `thinning` and the writer
 DIGEST_LIMIT = 36  # characters of a data set's, MLflow's
+NEEDED = ("keras", "mlflow", "numpy", "tensorflow")  # to load a stored model
 
 
 class MlflowTracker(MlflowRun, Tracker):
@@ -141,10 +146,18 @@ class MlflowTracker(MlflowRun, Tracker):
         self._put(plain_metrics(metrics, step, time.time()))
 
     def log_model(self, model: keras.Model) -> str:
-        """See `Tracker.log_model`."""
-        from jointdec.tracking.model import log_model  # imports Keras
+        """See `Tracker.log_model`.
 
-        return log_model(model)
+        ``mlflow.keras.load_model(uri)`` gives the Keras model back. ``mlflow.pyfunc.load_model(uri)`` works as well,
+        but MLflow wraps the dictionary of the heads into a NumPy array of shape () and dtype object. ``.item()``
+        unwraps it: ``loaded.predict(x).item()["price"]`` is the head's array.
+        """
+        import mlflow.keras  # imports Keras
+
+        # given, since MLflow takes 9 s to find them out by running the model in a new process
+        needed = [f"{name}=={version(name)}" for name in NEEDED]
+        stored = mlflow.keras.log_model(model, name="model", signature=_signature(model), pip_requirements=needed)
+        return str(stored.model_uri)
 
     def finish(self, outcome: str) -> None:
         """See `Tracker.finish`."""
@@ -215,3 +228,19 @@ def _without_variable(name: str) -> Iterator[None]:
 def _trial_tags(trial: TrialOf) -> dict[str, str]:
     parent = trial.parent
     return {MLFLOW_PARENT_RUN_ID: parent.run_id, "jointdec.sweep": parent.study, "jointdec.trial": str(trial.number)}
+
+
+def _signature(model: keras.Model) -> ModelSignature | None:
+    """Of a model that knows its inputs: MLflow has signatures for one array, or for several with names."""
+    inputs = getattr(model, "inputs", None)
+    if not inputs or not isinstance(model.output, Mapping):
+        return None
+    named = len(inputs) > 1
+    return ModelSignature(
+        inputs=Schema([_spec(tensor, tensor.name if named else None) for tensor in inputs]),
+        outputs=Schema([_spec(tensor, name) for name, tensor in model.output.items()]),
+    )
+
+
+def _spec(tensor: keras.KerasTensor, name: str | None) -> TensorSpec:
+    return TensorSpec(np.dtype(tensor.dtype), tuple(-1 if side is None else side for side in tensor.shape), name)
