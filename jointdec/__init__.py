@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from jointdec.dataset import Dataset as Dataset
+    from jointdec.divergence.explain import Explanation as Explanation
+    from jointdec.divergence.explain import explain as explain
     from jointdec.door import fit as fit
     from jointdec.fitting.run import Run as Run
     from jointdec.problem import Head as Head
@@ -13,8 +15,10 @@ if TYPE_CHECKING:
 
 PLACES = {
     "Dataset": "jointdec.dataset",
+    "Explanation": "jointdec.divergence.explain",
     "Head": "jointdec.problem",
     "Problem": "jointdec.problem",
+    "explain": "jointdec.divergence.explain",
     "Run": "jointdec.fitting.run",
     "fit": "jointdec.door",
 }

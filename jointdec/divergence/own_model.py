@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from jointdec.training.loop import Loop
+from jointdec.divergence.catalogue import CAUSES
+from jointdec.divergence.explain import Explanation
+from jointdec.training.compiled import CompiledLoop
 from jointdec.training.result import EpochResult, diverged_at
 from jointdec.training.state import State
 
@@ -26,6 +28,8 @@ class StepDivergence:
         names: losses, layers or variables of that part that are not finite; empty where the step was another one when
             it was taken again, as of a data set that is shuffled anew each time.
         state: what the step started from, every variable by its path.
+        explanation: the first tensor that is not finite, the user's line, cause and remedy; None where the step is
+            finite operation by operation, as where XLA adds up in another order.
     """
 
     step: int
@@ -34,6 +38,42 @@ class StepDivergence:
     part: str
     names: tuple[str, ...]
     state: State = field(repr=False)
+    explanation: Explanation | None = None
+
+    @property
+    def tensor(self) -> str:
+        """The first tensor that is not finite; where that is not known, the first of ``names``."""
+        return self.explanation.tensor if self.explanation else next(iter(self.names), "unknown")
+
+    @property
+    def operation(self) -> str:
+        """TensorFlow's name of the operation that gave it."""
+        return self.explanation.operation if self.explanation else ""
+
+    @property
+    def line(self) -> str:
+        """Of the user's code, as "house.py:31"; empty where there is none."""
+        return self.explanation.line if self.explanation else ""
+
+    @property
+    def where(self) -> str:
+        """The first element that is not finite, and whose row it is."""
+        return self.explanation.where if self.explanation else ""
+
+    @property
+    def cause(self) -> str:
+        """One of `jointdec.divergence.catalogue.CAUSES`."""
+        return self.explanation.cause if self.explanation else "untraced"
+
+    @property
+    def evidence(self) -> str:
+        """The numbers that prove the cause."""
+        return self.explanation.evidence if self.explanation else ""
+
+    @property
+    def remedy(self) -> str:
+        """What to write instead."""
+        return self.explanation.remedy if self.explanation else CAUSES["untraced"].remedy
 
     @property
     def sentence(self) -> str:
@@ -44,10 +84,13 @@ class StepDivergence:
             "update": "the new values of these variables",
         }
         names = ", ".join(self.names) or "when it was taken again, they were"
-        return f"In step {self.step} (epoch {self.epoch}) {what[self.part]} are not finite: {names}."
+        first = f"In step {self.step} (epoch {self.epoch}) {what[self.part]} are not finite: {names}."
+        return f"{first} {self.explanation}" if self.explanation else first
 
 
-def find_divergence(loop: Loop, results: Sequence[EpochResult], rows: npt.NDArray[np.integer]) -> StepDivergence | None:
+def find_divergence(
+    loop: CompiledLoop, results: Sequence[EpochResult], rows: npt.NDArray[np.integer]
+) -> StepDivergence | None:
     """What is known of the first bad step of a training; None if there was none.
 
     Args:
@@ -60,16 +103,25 @@ def find_divergence(loop: Loop, results: Sequence[EpochResult], rows: npt.NDArra
         return None
     result = next(result for result in results if result.diverged_at is not None)
     index = step - result.first_step
-    losses = tuple(name for name, values in result.steps.items() if not np.isfinite(values[index]))
-    if losses:
-        return StepDivergence(step, result.epoch, rows, "loss", losses, loop.bad_state)
-    layers, variables = _taken_again(loop, result.epoch, index)
-    if layers:
-        return StepDivergence(step, result.epoch, rows, "gradient", layers, loop.bad_state)
-    return StepDivergence(step, result.epoch, rows, "update", variables, loop.bad_state)
+    explanation = _explained(loop, result.epoch, index, rows)
+    names = tuple(name for name, values in result.steps.items() if not np.isfinite(values[index]))
+    part = "loss"
+    if not names:
+        layers, variables = _taken_again(loop, result.epoch, index)
+        part, names = ("gradient", layers) if layers else ("update", variables)
+    return StepDivergence(step, result.epoch, rows, part, names, loop.bad_state, explanation)
 
 
-def _taken_again(loop: Loop, epoch: int, step: int) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def _explained(loop: CompiledLoop, epoch: int, step: int, rows: npt.NDArray[np.integer]) -> Explanation | None:
+    now, before = loop.state(), loop.bad_state
+    assert before is not None
+    loop.restore(before)
+    explanation = loop.explain(epoch, step, rows)
+    loop.restore(now)
+    return explanation
+
+
+def _taken_again(loop: CompiledLoop, epoch: int, step: int) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """The layers whose gradients a step makes not finite, and the variables; the state stays as it is."""
     now, before = loop.state(), loop.bad_state
     assert before is not None

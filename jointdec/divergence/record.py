@@ -58,6 +58,8 @@ class Divergence:
         runaway: the loss ran away while every number was finite; ``tensor`` is the head's loss, and the trace is of
             its batch from the weights after the epoch.
         own_override: overrides that try it, where they name the problem's own keys.
+        operation: TensorFlow's name of the operation that gave the tensor; empty where that is not known.
+        line: of the user's code, as "house.py:31"; empty where there is none.
     """
 
     step: int
@@ -70,6 +72,8 @@ class Divergence:
     compiled: bool
     runaway: bool = False
     own_override: str = ""
+    operation: str = ""
+    line: str = ""
 
     @property
     def remedy(self) -> str:
@@ -86,4 +90,5 @@ class Divergence:
         """What happened, and where."""
         if self.runaway:
             return f"in step {self.step}: {self.tensor} ran away. {self.where}"
-        return f"in step {self.step}; first not finite: {self.tensor}. {self.where}"
+        at = f" at {self.line}" if self.line else ""
+        return f"in step {self.step}; first not finite: {self.tensor}{at}. {self.where}"

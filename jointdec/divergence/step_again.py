@@ -1,6 +1,8 @@
-"""A step that diverged, taken again: which of its losses, gradients or new values are not finite."""
+"""A step that diverged, taken again: operation by operation, and if that is finite, by its own program."""
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -11,6 +13,7 @@ from jointdec.divergence.last_good import start_from
 from jointdec.divergence.record import NOT_FOUND, Divergence
 from jointdec.divergence.runaway import Runaway
 from jointdec.training import order
+from jointdec.training.compiled import CompiledLoop
 from jointdec.training.state import State
 
 
@@ -21,7 +24,7 @@ def batch_of_step(config: Config, dataset: Dataset, step: int) -> npt.NDArray[np
 
 
 def take_again(config: Config, dataset: Dataset, state: State, step: int) -> Divergence:
-    """Take the step from its state by the configuration's own loop.
+    """Take the step from its state, and say what of it is not finite first, at which line, and why.
 
     Args:
         config: of the run.
@@ -30,8 +33,26 @@ def take_again(config: Config, dataset: Dataset, state: State, step: int) -> Div
         step: its global number.
     """
     rows = batch_of_step(config, dataset, step)
-    loop = start_from(config, dataset, state)
     epoch, within = divmod(step, order.steps_per_epoch(len(dataset.train), config.training.batch_size))
+    plain = replace(config, training=replace(config.training, name="compiled", jit=False))
+    names = [dataset.train.names[row] for row in rows] if dataset.train.names else ()
+    by_operation = start_from(plain, dataset, state)
+    assert isinstance(by_operation, CompiledLoop)
+    if found := by_operation.explain(epoch, within, rows, names):
+        masked = f" Not finite as well, but masked out: {', '.join(found.masked)}." if found.masked else ""
+        return Divergence(
+            step,
+            rows,
+            found.tensor,
+            found.where,
+            found.cause,
+            found.evidence + masked,
+            (),
+            compiled=False,
+            operation=found.operation,
+            line=found.line,
+        )
+    loop = start_from(config, dataset, state)
     before = loop.state()
     taken = loop.run_steps(epoch, within, within + 1, 1)
     after = loop.state()

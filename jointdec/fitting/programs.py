@@ -97,12 +97,8 @@ class ProgramTraining:
             tracker.log_artifact(folder / "curves.npz")
         divergence = self._divergence(results)
         if divergence:
-            tracker.set_tags(
-                {
-                    "jointdec.divergence.step": divergence.step,
-                    "jointdec.divergence.tensor": divergence.names[0] if divergence.names else "unknown",
-                }
-            )
+            names = ("step", "tensor", "operation", "line", "cause")
+            tracker.set_tags({f"jointdec.divergence.{name}": getattr(divergence, name) for name in names})
             divergence.state.save(folder / "state.npz", batch=divergence.batch, step=np.array(divergence.step))
             tracker.log_artifact(folder / "state.npz", "divergence")
         return Run(

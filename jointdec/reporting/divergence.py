@@ -68,7 +68,8 @@ def _what(divergence: Divergence) -> list[str]:
         return ["Taken again tensor by tensor, the step is finite."]
     operation = next((entry.operation for entry in divergence.trace if entry.name == divergence.tensor), None)
     if operation is None:
-        return [f"Not finite first: **`{divergence.tensor}`**."]
+        at = f", at **`{divergence.line}`**" if divergence.line else ""
+        return [f"Not finite first: **`{divergence.tensor}`**{at}."]
     how = "compiled with XLA (op by op it was finite)" if divergence.compiled else "op by op"
     return [
         f"The first tensor of the step that is not finite is **`{divergence.tensor}`**: {operation}. "

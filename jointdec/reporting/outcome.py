@@ -35,7 +35,7 @@ class Findings(NamedTuple):
         if self.specimen:
             found["finding"] = self.specimen._asdict()
         if self.divergence:
-            names = ("step", "tensor", "where", "cause", "evidence", "remedy")
+            names = ("step", "tensor", "operation", "line", "where", "cause", "evidence", "remedy")
             found["divergence"] = {name: getattr(self.divergence, name) for name in names}
         if self.runaway:
             found["runaway"] = self.runaway._asdict()

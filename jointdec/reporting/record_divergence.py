@@ -18,7 +18,7 @@ from jointdec.tracking import Tracker
 from jointdec.training.loop import Loop
 from jointdec.training.result import EpochResult, diverged_at
 
-TAGS = ("step", "tensor", "cause")
+TAGS = ("step", "tensor", "operation", "line", "cause")
 
 
 def record_divergence(  # noqa: PLR0913, PLR0917 (all that a run knows)

@@ -11,18 +11,20 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 import numpy as np
+import numpy.typing as npt
 import tensorflow as tf
 
+from jointdec.divergence.explain import Explanation, explain_step
 from jointdec.errors import UserError
 from jointdec.training.feed import Feed
 from jointdec.training.loop import Loop, Policy, Steps
 from jointdec.training.program import Chunk, Program, Ran, room_for_xla
 from jointdec.training.state import State
-from jointdec.training.step import Step
+from jointdec.training.step import Batch, KerasStep, Step
 
 Jit = bool | Literal["auto"]
 TRIAL, TRIALS = 0.05, 5  # seconds of a trial, and trials of each, by which the faster of two programs is chosen
@@ -116,6 +118,31 @@ class CompiledLoop(Loop):
         self._sound = parts[-1].sound if parts else self._sound
         tables = [np.concatenate([part.rows, part.norms], axis=1) for part in parts]
         return self.every_step(epoch, first, np.concatenate(tables) if tables else np.empty(0), norms)
+
+    def batch(self, epoch: int, step: int) -> Batch:
+        """What a step of an epoch trains on: a tree of tensors, as the feed gives them."""
+        size, full = self._feed.batches.size, self._feed.batches.full
+        number, offset = divmod(step, self.capacity)
+        chunk = self._feed.chunk(epoch, number) if step < full else self._feed.last(epoch)
+        rows = chunk.rows[offset * size : (offset + 1) * size] if step < full else chunk.rows
+        batch: Batch = tf.nest.map_structure(lambda array: tf.gather(array, rows), chunk.data)
+        return batch
+
+    def explain(
+        self, epoch: int, step: int, rows: npt.NDArray[np.integer], names: Sequence[str] = ()
+    ) -> Explanation | None:
+        """Take a step of an epoch from the state as it is, which it stays, and say what of it is not finite first.
+
+        Args:
+            epoch: its number.
+            step: of the epoch.
+            rows: the user's own number of each row of its batch; empty if they have none.
+            names: the user's own name of each row; empty if they have none.
+        """
+        taken = self._step
+        if not isinstance(taken, KerasStep):
+            return None
+        return explain_step(taken.model, taken.prepare(self.batch(epoch, step)), rows, names, taken.variables())
 
     def begin_epoch(self) -> None:
         """See `Loop.begin_epoch`."""

@@ -72,12 +72,14 @@ class Examples:
         return [leaf for leaf in keras.tree.flatten((self.x, self.y, self.sample_weight)) if leaf is not None]
 
 
-def read_examples(
+def read_examples(  # noqa: PLR0913 (what Keras takes, and one by keyword)
     model: keras.Model,
     x: Any,  # noqa: ANN401 (whatever Keras takes)
     y: Any = None,  # noqa: ANN401
     sample_weight: Any = None,  # noqa: ANN401
     class_weight: Mapping[int, float] | None = None,
+    *,
+    looks: bool = True,
 ) -> Examples:
     """What the model trains on. A model that is not built yet is built, as by Keras's own fit.
 
@@ -87,11 +89,12 @@ def read_examples(
         y: labels likewise; None for a model that has no compiled loss.
         sample_weight: weights (n,) or (n, 1) for all outputs, or one array (or None) for each output, lying as in y.
         class_weight: weight of each class, 1 for those that it lacks; for a model with one output.
+        looks: refuse numbers that are not finite and labels that are no class, not only shapes.
 
     Raises:
         UserError: one of ``jointdec.errors``, with a sentence that says what to do.
     """
-    return _read(model, (x, y, sample_weight), class_weight, where="")
+    return _read(model, (x, y, sample_weight), class_weight, where="", looks=looks)
 
 
 def unpack_validation(model: keras.Model, validation_data: Any) -> Examples:  # noqa: ANN401
@@ -125,7 +128,13 @@ def split_off(examples: Examples, fraction: float) -> tuple[Examples, Examples]:
     return first, replace(last, sample_weight=None, weighted_by_class=False) if examples.weighted_by_class else last
 
 
-def _read(model: keras.Model, data: tuple[Any, Any, Any], class_weight: Any, where: str) -> Examples:  # noqa: ANN401
+def _read(
+    model: keras.Model,
+    data: tuple[Any, Any, Any],
+    class_weight: Any,  # noqa: ANN401
+    where: str,
+    looks: bool = True,
+) -> Examples:
     checks.require_compiled(model)
     if data[0] is None:
         raise BadArgument(f"x{where} is None, but must hold the inputs.")
@@ -136,14 +145,16 @@ def _read(model: keras.Model, data: tuple[Any, Any, Any], class_weight: Any, whe
     checks.require_own_optimizer(model)
     checks.require_labels(y, outputs, model._compile_loss)
     labels = _named("y", y, where)
-    checks.require_finite_labels(labels, outputs)
-    checks.require_classes(labels, outputs)
+    if looks:
+        checks.require_finite_labels(labels, outputs)
+        checks.require_classes(labels, outputs)
     if class_weight is not None:
         sample_weight = _class_weights(y, sample_weight, class_weight)
     else:
         sample_weight = _spread(y, sample_weight)
     checks.require_weights(sample_weight, outputs)
-    checks.require_finite(_named("x", x, where) | _named("sample_weight", sample_weight, where))
+    if looks:
+        checks.require_finite(_named("x", x, where) | _named("sample_weight", sample_weight, where))
     examples = Examples(x, y, sample_weight, weighted_by_class=class_weight is not None)
     return examples._each(lambda array: array if is_mapped(array) else cast(array))
 

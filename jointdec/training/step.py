@@ -78,13 +78,12 @@ class KerasStep:
     def __init__(
         self, model: keras.Model, prepare: Callable[[Batch], Batch] = lambda batch: batch, order: Sequence[str] = ()
     ) -> None:
-        self.model, self._prepare, self._order = model, prepare, order
+        self.model, self.prepare, self._order = model, prepare, order
         self.dtype = tf.float64 if keras.config.floatx() == "float64" else tf.float32
         self.columns: tuple[str, ...] = ()
         self.logs: tuple[str, ...] = ()
         self.layers: tuple[str, ...] = ()
-        held = [value for value in vars(model).values() if isinstance(value, keras.optimizers.Optimizer)]
-        self._optimizers = list({id(optimizer): optimizer for optimizer in held}.values())  # one may have two names
+        self._optimizers = optimizers_of(model)
         self._touched: list[tuple[str, tf.Variable]] = []
         self._traced: dict[int | None, Callable[[Batch, Tensor], tuple[Tensor, Tensor]]] = {}  # by the batch's size
         # op by op these take as long as twenty steps of a small model; a metric of the user's may do as it likes
@@ -144,8 +143,8 @@ class KerasStep:
         scale = None if scale is None else tf.identity(scale)
         # Keras logs running means over the epoch. From 0 they are this step's own values; the sums go on afterwards.
         with sums_apart(self.model, self._trackers()):
-            with self._watched() as applied, loss_must_be_a_number(self.model):
-                returned = self.model.train_step(self._prepare(batch))
+            with watched_optimizers(self._optimizers) as applied, loss_must_be_a_number(self.model):
+                returned = self.model.train_step(self.prepare(batch))
             if not isinstance(returned, Mapping) or not returned:
                 raise NoLossNumber("The model's train_step must return a dict of what it logs, as {'loss': loss}.")
             logs = opened(returned)
@@ -178,15 +177,6 @@ class KerasStep:
         values = {name: value for name, value in single.items() if name not in running} or single
         return {"loss": values.pop("loss"), **values} if "loss" in values else values
 
-    @contextmanager
-    def _watched(self) -> Iterator[list[tuple[Tensor, Any]]]:
-        """Gather the (gradient, variable) pairs that are given to the model's optimizers meanwhile."""
-        applied: list[tuple[Tensor, Any]] = []
-        with ExitStack() as undo:
-            for optimizer in self._optimizers:
-                undo.enter_context(_watch(optimizer, applied))
-            yield applied
-
     def _by_layer(self, applied: Sequence[tuple[Tensor, Any]]) -> dict[str, list[Tensor]]:
         layers: dict[str, list[Tensor]] = {}
         for gradient, variable in applied:
@@ -209,6 +199,22 @@ class KerasStep:
             return tf.where(tf.math.is_finite(norms[0]), norms / tf.cast(scale, self.dtype), tf.zeros_like(norms))
 
         return tf.cond(wanted, taken, lambda: tf.zeros(1 + len(layers), self.dtype))
+
+
+def optimizers_of(model: keras.Model) -> list[keras.optimizers.Optimizer]:
+    """Those that a model holds, under whatever name, each once."""
+    held = [value for value in vars(model).values() if isinstance(value, keras.optimizers.Optimizer)]
+    return list({id(optimizer): optimizer for optimizer in held}.values())
+
+
+@contextmanager
+def watched_optimizers(optimizers: Sequence[keras.optimizers.Optimizer]) -> Iterator[list[tuple[Tensor, Any]]]:
+    """Gather the (gradient, variable) pairs that these are given meanwhile."""
+    applied: list[tuple[Tensor, Any]] = []
+    with ExitStack() as undo:
+        for optimizer in optimizers:
+            undo.enter_context(_watch(optimizer, applied))
+        yield applied
 
 
 def losses_by_output(model: keras.Model) -> list[keras.metrics.Mean]:

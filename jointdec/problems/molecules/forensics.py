@@ -39,7 +39,16 @@ def investigate(config: Config, dataset: Dataset, state: State, step: int) -> Di
     where = _where(culprit, rows, batch)
     override = WEIGHTS if verdict.cause == "loss_weight" else ""
     return Divergence(
-        step, rows, culprit.name, where, verdict.cause, verdict.evidence, trace, compiled, own_override=override
+        step,
+        rows,
+        culprit.name,
+        where,
+        verdict.cause,
+        verdict.evidence,
+        trace,
+        compiled,
+        own_override=override,
+        operation=culprit.operation,
     )
 
 

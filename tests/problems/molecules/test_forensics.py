@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from jointdec.divergence.catalogue import CAUSES
+from jointdec.divergence.rules import RULES as GENERAL
 from jointdec.divergence.runaway import Runaway
 from jointdec.objective.formulation import make_formulation
 from jointdec.problems.molecules.causes import RULES
@@ -147,7 +148,7 @@ def test_a_runaway_of_labels_that_are_no_distributions_is_blamed_on_them(make_co
 
 
 def test_every_rule_has_its_entry_in_the_catalogue():
-    assert {*RULES, "unknown", "untraced"} == set(CAUSES)
+    assert {*RULES, *(name for name, _ in GENERAL), "unknown", "untraced", "labels_outside_classes"} == set(CAUSES)
 
 
 def test_the_page_on_causes_is_the_catalogue():
