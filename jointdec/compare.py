@@ -71,13 +71,12 @@ def run(overrides: Sequence[str]) -> Path:
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UserError(f"output is {str(folder)!r}, which is not an empty folder: name a new one.")
     from jointdec.comparing.comparison import compare
-    from jointdec.comparing.curves import gather
     from jointdec.comparing.figures import pictures, plots
     from jointdec.comparing.groups import make_groups
-    from jointdec.comparing.report import record, write
-    from jointdec.comparing.tables import CompareTerminal
+    from jointdec.comparing.measured import gather
+    from jointdec.comparing.report import CompareTerminal, record, write
     from jointdec.reporting.runs import load_runs
-    from jointdec.tracking.mlflow_tracker import quieten
+    from jointdec.tracking.mlflow_run import quieten
 
     quieten()
     terminal = CompareTerminal()

@@ -15,7 +15,7 @@ from jointdec.fitting.keras_itself import KerasItself, reason
 from jointdec.fitting.programs import ProgramTraining
 from jointdec.fitting.run import Run
 from jointdec.reporting.fit_record import params_of
-from jointdec.reporting.fit_terminal import FitTerminal
+from jointdec.reporting.terminal import FitTerminal
 from jointdec.tracking.tracker import open_fit_tracker
 from jointdec.training.callbacks import listed
 from jointdec.training.checks import require_compiled

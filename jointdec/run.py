@@ -46,9 +46,8 @@ def train(config: Config, folder: Path, overrides: Sequence[str]) -> str:
 
     terminal = Terminal()
     tracker, dataset, formulation, accelerators = prepare(config, folder, overrides, terminal)
-    from jointdec.reporting.findings import Findings
+    from jointdec.reporting.outcome import Findings, record_outcome
     from jointdec.reporting.record_divergence import record_divergence
-    from jointdec.reporting.record_outcome import record_outcome
 
     final: dict[str, float] = {}
     finding = divergence = None
@@ -149,7 +148,7 @@ def record_curves(results: Sequence[EpochResult], config: Config, folder: Path, 
     from jointdec.problems import find
     from jointdec.reporting.curves import curves_figure
     from jointdec.reporting.names import words_of
-    from jointdec.reporting.record_outcome import record_arrays
+    from jointdec.reporting.outcome import record_arrays
 
     record_arrays(results, folder, tracker)
     title = f"{config.loss.name}, {config.model.name}, {config.data.name}, seed {config.seed}"

@@ -10,15 +10,13 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from jointdec.comparing.curves import Curves
 from jointdec.comparing.groups import Group
-from jointdec.comparing.measured import Measured, check_metrics, default_metrics, measured
+from jointdec.comparing.measured import Curves, Measured, check_metrics, default_metrics, measured
 from jointdec.comparing.settings import CompareConfig, Target
 from jointdec.errors import UserError, did_you_mean
 from jointdec.reporting.curve_arrays import SECONDS
-from jointdec.reporting.names import name_of
+from jointdec.reporting.names import higher_is_better, is_share, name_of
 from jointdec.reporting.statistics import Difference, Summary, corrected, difference, summarize
-from jointdec.reporting.summary import higher_is_better, is_share
 
 
 class Reached(NamedTuple):

@@ -15,10 +15,10 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from jointdec.comparing.comparison import Comparison
-from jointdec.comparing.curves import Curve
 from jointdec.comparing.groups import Group
+from jointdec.comparing.measured import Curve
 from jointdec.reporting.curves import BLACK, BLUE, GREEN, VERMILLION, set_loss_scale, set_positive_log
-from jointdec.reporting.summary import is_share
+from jointdec.reporting.names import is_share
 
 Values = npt.NDArray[np.float64]
 

@@ -18,8 +18,7 @@ from jointdec.comparing.measured import Measured, head_of
 from jointdec.comparing.words import value
 from jointdec.errors import UserError
 from jointdec.reporting.curves import BLACK, set_positive_log
-from jointdec.reporting.names import SPLITS, part_of
-from jointdec.reporting.summary import higher_is_better, is_share
+from jointdec.reporting.names import SPLITS, higher_is_better, is_share, part_of
 
 MANY = 60  # runs of a group, above which its points are drawn smaller
 MOST = 12  # learning curves on the page

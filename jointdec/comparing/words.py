@@ -9,9 +9,8 @@ import pandas as pd
 
 from jointdec.comparing.comparison import Comparison, Reached
 from jointdec.comparing.groups import REPEATED, Group
-from jointdec.reporting.names import SPLITS
+from jointdec.reporting.names import SPLITS, higher_is_better, is_share
 from jointdec.reporting.statistics import Difference, Estimate
-from jointdec.reporting.summary import higher_is_better, is_share
 
 SHOWN = 3  # ids or steps in a sentence
 ENOUGH = 5  # seeds, below which an interval says little

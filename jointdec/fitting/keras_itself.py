@@ -16,7 +16,7 @@ from jointdec.fitting.asked import Asked
 from jointdec.fitting.data import Given
 from jointdec.fitting.run import Run
 from jointdec.interrupt import StopRequest, stop_request
-from jointdec.reporting.fit_terminal import FitTerminal
+from jointdec.reporting.terminal import FitTerminal
 from jointdec.tracking.tracker import Tracker
 from jointdec.training.callbacks import that_want_batches
 from jointdec.training.inputs import read_examples, split_off, unpack_validation

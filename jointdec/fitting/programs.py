@@ -15,9 +15,8 @@ from jointdec.fitting.asked import Asked
 from jointdec.fitting.data import Given, Prepared, prepare
 from jointdec.fitting.run import Run
 from jointdec.interrupt import stop_request
-from jointdec.reporting.curve_arrays import save_curves
-from jointdec.reporting.fit_terminal import FitTerminal
-from jointdec.reporting.frames import epochs_frame, norms_frame, steps_frame
+from jointdec.reporting.curve_arrays import epochs_frame, norms_frame, save_curves, steps_frame
+from jointdec.reporting.terminal import FitTerminal
 from jointdec.tracking.tracker import Tracker
 from jointdec.training.logs import Logs, numbers
 from jointdec.training.loop import Policy

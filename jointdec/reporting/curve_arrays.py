@@ -1,7 +1,7 @@
-"""All of a run's curves as one ``.npz`` file: every step, every layer, to the last bit, NaN and Inf included.
+"""All of a run's curves as arrays, in one ``.npz`` file or as pandas tables: every step, every layer, to the last bit.
 
-The tracking store keeps neither all steps nor layers' norms nor infinities, and is slow to read; this is for programs.
-Arrays, each with the numbers on its axis:
+NaN and Inf included. The tracking store keeps neither all steps nor layers' norms nor infinities, and is slow to read;
+this is for programs. Arrays in the file, each with the numbers on its axis:
 
 - ``step`` (steps,) with ``step/loss`` and ``step/HEAD``, the losses of each step;
 - ``norm_step`` (k,) with ``step/grad_norm`` and ``layer/NAME``, the 2-norms of all gradients and of a layer's: they may
@@ -13,10 +13,13 @@ from __future__ import annotations
 
 from collections.abc import Container, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 from jointdec.training.result import EpochResult, all_epochs, all_norms, all_steps
 
@@ -78,3 +81,30 @@ def _with_norm_steps(then: dict[str, npt.NDArray[Any]], now: Mapping[str, npt.ND
     measured = np.isin(then["step"], now["norm_step"])
     norms = {name: values[measured] for name, values in then.items() if axis_of(name, now) == "norm_step"}
     return {**then, **norms, "norm_step": then["step"][measured]}
+
+
+def steps_frame(results: Sequence[EpochResult]) -> pd.DataFrame:
+    """A row a step, indexed by its global number: ``loss`` and one column a head."""
+    return _frame("step", *all_steps(results)) if results else _frame("step", (), {})
+
+
+def norms_frame(results: Sequence[EpochResult]) -> pd.DataFrame:
+    """A row a step whose gradient was measured: ``grad_norm``, its 2-norm over all variables, and a column a layer."""
+    return _frame("step", *all_norms(results))
+
+
+def epochs_frame(results: Sequence[EpochResult]) -> pd.DataFrame:
+    """A row an epoch: ``train/…``, ``val/…``, ``seconds`` of its training steps, and ``ms_per_step``."""
+    times = {
+        SECONDS: np.array([result.seconds for result in results]),
+        "ms_per_step": np.array([result.ms_per_step for result in results]),
+    }
+    return _frame("epoch", [result.epoch for result in results], all_epochs(results) | times)
+
+
+def _frame(
+    axis: str, at: Sequence[int] | npt.NDArray[np.int64], curves: Mapping[str, npt.NDArray[np.float64]]
+) -> pd.DataFrame:
+    import pandas as pd  # which most who save curves do without
+
+    return pd.DataFrame(dict(curves), index=pd.Index(at, dtype=np.int64, name=axis))

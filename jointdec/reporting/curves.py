@@ -15,8 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
-from jointdec.reporting.names import name_of
-from jointdec.reporting.summary import is_share
+from jointdec.reporting.names import is_share, name_of
 from jointdec.training.result import EpochResult, Values, all_epochs, all_norms, all_steps, diverged_at
 
 BLACK, BLUE, VERMILLION, GREEN = "#000000", "#0072B2", "#D55E00", "#009E73"

@@ -1,8 +1,9 @@
-"""What heads and metrics are called: by their own names, or by the words that their problem has for them."""
+"""What heads and metrics are called, by their own names or their problem's words; of which metrics more is better."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
@@ -43,3 +44,29 @@ def name_of(metric: str, words: Mapping[str, str]) -> str:
     words = {**USUAL, **words}
     known = name in words or not slash or kind in SPLITS
     return words.get(name, name.replace("_", " ")) if known else metric.replace("/", " ")
+
+
+SHARES = (  # last words of metrics from 0 to 1, of which 1 is best
+    *("accuracy", "acc", "exact", "all_right", "top_k", r"top_\d+"),
+    *("auc", "precision", "recall", "sensitivity", "specificity"),
+    *("f1_score", "f_?beta_score", "iou", "io_u"),
+    *("validity", "uniqueness", "novelty", "connected"),
+)
+LARGER = ("r2_score", "similarity", "correlation", "true_positives", "true_negatives")  # better, too, but no shares
+
+
+def is_share(metric: str) -> bool:
+    """Whether it is a share of what is right, told by the last word of its name, see `SHARES`.
+
+    The words are those of Keras's metrics and of jointdec's own; a number behind them, as in ``auc_1``, is Keras's.
+    """
+    return _ends_with(metric, SHARES)
+
+
+def higher_is_better(metric: str) -> bool:
+    """Whether more of it is better: shares and `LARGER`; of everything else, as losses and errors, less is."""
+    return _ends_with(metric, (*SHARES, *LARGER))
+
+
+def _ends_with(metric: str, words: Sequence[str]) -> bool:
+    return re.search(rf"(?:^|[/_])(?:{'|'.join(words)})(?:_\d+)?$", metric) is not None

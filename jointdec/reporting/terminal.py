@@ -1,10 +1,14 @@
-"""What a person at the terminal sees. Without a terminal: the same facts as plain lines, and no moving bars."""
+"""What a person at the terminal sees, of the commands and of `jointdec.fit`.
+
+Without a terminal: the same facts as plain lines, and no moving bars.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.markup import escape
@@ -23,10 +27,14 @@ from rich.table import Table
 from jointdec.config import Config, SpecimenConfig
 from jointdec.dataset import Dataset
 from jointdec.divergence.record import Divergence
+from jointdec.errors import BadArgument
 from jointdec.problems import find
 from jointdec.problems.molecules.specimens import Finding
-from jointdec.reporting.summary import higher_is_better, is_share
+from jointdec.reporting.names import higher_is_better, is_share
 from jointdec.training.result import EpochResult, Values
+
+if TYPE_CHECKING:
+    from jointdec.training.logs import Logs
 
 BARS = (BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
 EXAMPLES = 3  # of the records that were skipped
@@ -188,3 +196,44 @@ class Epochs:
 
 def _number(name: str, value: float) -> str:
     return f"{value:.2%}" if is_share(name) else f"{value:.4f}"
+
+
+class FitTerminal:
+    """What a person sees of `jointdec.fit`, at a terminal or in a notebook: a bar, a line an epoch.
+
+    Args:
+        verbose: as Keras has it: 0 nothing, 1 or "auto" a bar, 2 a line an epoch.
+
+    Raises:
+        BadArgument: another value.
+    """
+
+    def __init__(self, verbose: int | str) -> None:
+        if not isinstance(verbose, int | str) or verbose not in (0, 1, 2, "auto"):
+            raise BadArgument(f"verbose is {verbose!r}, but must be 0, 1, 2 or 'auto'.")
+        self.keras_verbose = verbose
+        self._console = Console(highlight=False, quiet=verbose == 0)
+        self._bar = verbose in (1, "auto") and (self._console.is_terminal or self._console.is_jupyter)
+
+    def note(self, text: str) -> None:
+        """A further line."""
+        self._console.print(text, markup=False, soft_wrap=True)
+
+    @contextmanager
+    def epochs(self, total: int) -> Iterator[Callable[[EpochResult, Logs], None]]:
+        """The training: takes each epoch with its logs."""
+        from jointdec.training.logs import numbers  # imports Keras, which no other terminal needs
+
+        columns = (TextColumn("[bold]epoch[/]"), *BARS, TextColumn("{task.description}"))
+        with Progress(*columns, console=self._console, disable=not self._bar) as progress:
+            task = progress.add_task("", total=total)
+
+            def show(result: EpochResult, logs: Logs) -> None:
+                shown = "  ".join(f"{name} {value:.4g}" for name, value in numbers(logs).items())
+                text = f"{shown}  {result.ms_per_step:.3g} ms/step"
+                if self._bar:
+                    progress.update(task, advance=1, description=text)
+                else:
+                    self.note(f"epoch {result.epoch + 1}  {text}")
+
+            yield show

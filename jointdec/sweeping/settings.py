@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from jointdec.config import Limits, typed
 from jointdec.errors import UserError, did_you_mean
 from jointdec.problem import Problem
-from jointdec.reporting.summary import higher_is_better
+from jointdec.reporting.names import higher_is_better
 
 WEIGHTED = ("train/loss", "val/loss")
 SCALARS_ALLOWED = ("objective", "direction", "penalty")  # of the keys that hold lists

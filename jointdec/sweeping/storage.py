@@ -15,8 +15,7 @@ from sqlalchemy import create_engine, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from jointdec.errors import UserError
-from jointdec.tracking.database import database_problem, file_lock
-from jointdec.tracking.uri import hide_credentials, in_brief, scheme_of
+from jointdec.tracking.uri import database_problem, file_lock, hide_credentials, in_brief, scheme_of
 
 LOCK = zlib.crc32(b"jointdec.sweep")  # of PostgreSQL's advisory locks
 

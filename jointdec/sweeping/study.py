@@ -26,7 +26,7 @@ from jointdec.errors import UserError
 from jointdec.problems import DEFAULT
 from jointdec.sweeping.settings import SweepConfig
 from jointdec.sweeping.space import Space, grid
-from jointdec.tracking.identity import HOST, host, is_alive
+from jointdec.tracking.environment import HOST, host, is_alive
 from jointdec.tracking.records import added, flat, spelling
 
 DEFINITION, SESSION = "jointdec.definition", "jointdec.session"  # attributes of the study

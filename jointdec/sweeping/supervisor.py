@@ -19,7 +19,7 @@ from jointdec.command import BAD_INPUT
 from jointdec.interrupt import StopRequest
 from jointdec.sweeping.study import GRACE_SECONDS, SIGN_SECONDS, WORKER, ended, give_back_dead, repeated, running
 from jointdec.sweeping.worker import INTERRUPTED, SIGNALS, Share, Work, run_worker
-from jointdec.tracking.identity import HOST, PID, host
+from jointdec.tracking.environment import HOST, PID, host
 
 GLANCE_SECONDS = 0.3  # between two looks at the workers
 HOPELESS = 3  # workers that die one after another, no trial ending in between, before the sweep is given up

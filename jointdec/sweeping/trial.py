@@ -13,10 +13,8 @@ from optuna.trial import Trial, TrialState
 from jointdec.config import Config
 from jointdec.interrupt import StopRequest
 from jointdec.problems import find
-from jointdec.reporting.findings import Findings
+from jointdec.reporting.outcome import Findings, last_metrics, record_arrays, record_outcome
 from jointdec.reporting.record_divergence import record_divergence
-from jointdec.reporting.record_outcome import record_arrays, record_outcome
-from jointdec.reporting.summary import last_metrics
 from jointdec.reporting.terminal import Terminal
 from jointdec.sweeping.best import overrides_of
 from jointdec.sweeping.plan import Plan

@@ -81,7 +81,7 @@ def _run_trials(work: Work, share: Share) -> int:
     from jointdec.sweeping.points import Points
     from jointdec.sweeping.storage import open_storage
     from jointdec.sweeping.study import CAUSE, WORKER, give_back, load_study, make_pruner, make_sampler, take
-    from jointdec.tracking.identity import process_tags
+    from jointdec.tracking.environment import process_tags
     from jointdec.training.devices import start_backend
 
     plan = work.plan

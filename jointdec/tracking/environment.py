@@ -1,16 +1,28 @@
-"""What a run depended on besides its configuration: code, packages, machine. Never environment variables."""
+"""What a run depended on besides its configuration: code, packages, machine, process. Never environment variables.
+
+SIGKILL, a power cut or the kernel's memory killer leave a run RUNNING for ever. So each run carries the identity of
+its process, and whoever opens the same experiment on the same machine next mends what it finds.
+"""
 
 from __future__ import annotations
 
 import os
 import platform
+import socket
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import distributions
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import psutil
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+HOST, PID, STARTED = "jointdec.host", "jointdec.pid", "jointdec.process_started"
+CLOCK_TOLERANCE = 2.0  # seconds; a process's start is derived from a boot time that clock corrections shift
 
 PLAIN = ("--no-color", "--no-ext-diff", "--no-textconv")  # whatever the user's git is configured to show
 
@@ -77,3 +89,43 @@ def _cpu_model() -> str:
             if line.startswith("model name"):
                 return line.partition(":")[2].strip()
     return platform.processor() or platform.machine()
+
+
+def mend_stale_runs(client: MlflowClient, experiment_id: str) -> list[str]:
+    """Mark runs of this experiment and machine whose process is gone KILLED and interrupted; their ids."""
+    running = client.search_runs(
+        [experiment_id], f"attributes.status = 'RUNNING' and tags.`{HOST}` = '{host()}'", max_results=1000
+    )
+    mended = []
+    for run in running:
+        if is_alive(run.data.tags):
+            continue
+        if client.get_run(run.info.run_id).info.status != "RUNNING":
+            continue  # it ended properly between the search and the look at its process
+        client.set_tag(run.info.run_id, "jointdec.outcome", "interrupted")
+        client.set_terminated(run.info.run_id, "KILLED")
+        mended.append(run.info.run_id)
+    return mended
+
+
+def process_tags() -> dict[str, str]:
+    """The tags that identify this process."""
+    process = psutil.Process()
+    return {HOST: host(), PID: str(process.pid), STARTED: f"{process.create_time():.2f}"}
+
+
+def host() -> str:
+    """The host's name, and the process id namespace where there is one: containers may share a name."""
+    namespace = Path("/proc/self/ns/pid")
+    return f"{socket.gethostname()} {namespace.readlink()}" if namespace.is_symlink() else socket.gethostname()
+
+
+def is_alive(tags: Mapping[str, str]) -> bool:
+    """Whether the process of this host that the tags identify still runs."""
+    try:
+        process = psutil.Process(int(tags[PID]))
+        started = process.create_time()
+        gone = process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+    return not gone and abs(started - float(tags[STARTED])) < CLOCK_TOLERANCE

@@ -5,36 +5,32 @@ from __future__ import annotations
 import csv
 import io
 import json
-import logging
 import os
-import shlex
 import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from importlib.metadata import version
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 
 import mlflow
+import numpy as np
 from mlflow import MlflowClient
-from mlflow.data.code_dataset_source import CodeDatasetSource
-from mlflow.data.numpy_dataset import from_numpy
 from mlflow.entities import Dataset as InputDataset
-from mlflow.entities import DatasetInput, InputTag, Metric, Param, RunTag
-from mlflow.utils.mlflow_tags import MLFLOW_DATASET_CONTEXT, MLFLOW_GIT_COMMIT, MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NOTE
+from mlflow.entities import Metric
+from mlflow.models import ModelSignature
+from mlflow.types import Schema, TensorSpec
+from mlflow.utils.mlflow_tags import MLFLOW_GIT_COMMIT, MLFLOW_PARENT_RUN_ID
 
-from jointdec.dataset import leaves
-from jointdec.tracking.curves import epoch_metrics, mlflow_name, plain_metrics, without_infinities
-from jointdec.tracking.environment import git_state
-from jointdec.tracking.identity import process_tags
-from jointdec.tracking.records import NewRun, environment_files, machine_files
-from jointdec.tracking.stale import mend_stale_runs
+from jointdec.tracking.environment import device, git_state, mend_stale_runs, process_tags
+from jointdec.tracking.metrics import MetricWriter, epoch_metrics, plain_metrics, without_infinities
+from jointdec.tracking.mlflow_run import STATUS, MlflowRun, as_input, dataset_input, quieten, where_is
+from jointdec.tracking.records import NewRun, environment_files
 from jointdec.tracking.store import open_store
 from jointdec.tracking.tracker import Tracker, TrialOf
-from jointdec.tracking.uri import SERVERS, hide_credentials, scheme_of
-from jointdec.tracking.writer import MetricWriter
+from jointdec.tracking.uri import hide_credentials
 from jointdec.training.result import EpochResult
 
 if TYPE_CHECKING:
@@ -42,24 +38,12 @@ if TYPE_CHECKING:
 
     from jointdec.dataset import Dataset
 
-STATUS = {
-    "finished": "FINISHED",
-    "specimen_failed": "FINISHED",  # it failed as announced, which is its success
-    "diverged": "FAILED",
-    "failed": "FAILED",
-    "pruned": "KILLED",
-    "interrupted": "KILLED",
-}
-PARAMS_PER_CALL = 100  # MLflow's limit
-PARAM_LIMIT = 6000  # characters, MLflow's
-CUT = " … (cut at MLflow's 6,000 characters)"  # the artifacts under config/ have it whole
-SYSTEM_METRICS_SECONDS = "5"  # a dozen points in a run of a minute; MLflow's default of 10 gives five
 STEPS, FEW_STEPS, TRIAL_STEPS = 2000, 500, 200  # points of each curve over the steps, see `thinning` and the writer
-DESCRIPTION_LIMIT = 8000  # characters in a tag
 DIGEST_LIMIT = 36  # characters of a data set's, MLflow's
+NEEDED = ("keras", "mlflow", "numpy", "tensorflow")  # to load a stored model
 
 
-class MlflowTracker(Tracker):
+class MlflowTracker(MlflowRun, Tracker):
     """See `Tracker`. The constructor asks the store, entering the block starts the run.
 
     The run is active in MLflow, so ``mlflow.log_…`` of the user's own code reaches it. MLflow gets some points of each
@@ -108,10 +92,10 @@ class MlflowTracker(Tracker):
         self._infinities = 0
         self._every: int | None = None
         self._latest = time.time()
-        self._writer = MetricWriter(self._write_metrics)
+        self._writer = MetricWriter(lambda metrics: self._client.log_batch(self.run_id, metrics=metrics))
         try:
-            log_params(self._client, self.run_id, run.params)
-            self._log_files({**run.files, **({} if trial else environment_files(git))})
+            self.log_params(run.params)
+            self.log_texts({**run.files, **({} if trial else environment_files(git))})
         except BaseException as error:
             self.__exit__(type(error), error, error.__traceback__)
             raise
@@ -120,7 +104,7 @@ class MlflowTracker(Tracker):
     def log_devices(self, accelerators: Sequence[str]) -> None:
         """See `Tracker.log_devices`."""
         self.set_tags({"jointdec.devices": ", ".join(accelerators) or "CPU"})
-        self._log_files(machine_files(accelerators))
+        self.log_texts({"environment/device.json": json.dumps(device(accelerators), indent=2)})
 
     def log_dataset(self, dataset: Dataset) -> None:
         """See `Tracker.log_dataset`."""
@@ -139,7 +123,7 @@ class MlflowTracker(Tracker):
             rows = csv.writer(table, lineterminator="\n")
             rows.writerow(("line", "text", "reason"))
             rows.writerows((skipped.line, skipped.text, skipped.reason) for skipped in dataset.skipped)
-            self._log_files({"data/skipped.csv": table.getvalue()})
+            self.log_texts({"data/skipped.csv": table.getvalue()})
 
     def log_arrays(self, name: str, digest: str, shapes: Mapping[str, Sequence[int]]) -> None:
         """See `Tracker.log_arrays`."""
@@ -161,23 +145,19 @@ class MlflowTracker(Tracker):
         """See `Tracker.log_metrics`."""
         self._put(plain_metrics(metrics, step, time.time()))
 
-    def log_artifact(self, path: Path, folder: str | None = None) -> None:
-        """See `Tracker.log_artifact`."""
-        self._client.log_artifact(self.run_id, str(path), folder)
-
     def log_model(self, model: keras.Model) -> str:
-        """See `Tracker.log_model`."""
-        from jointdec.tracking.model import log_model  # imports Keras
+        """See `Tracker.log_model`.
 
-        return log_model(model)
+        ``mlflow.keras.load_model(uri)`` gives the Keras model back. ``mlflow.pyfunc.load_model(uri)`` works as well,
+        but MLflow wraps the dictionary of the heads into a NumPy array of shape () and dtype object. ``.item()``
+        unwraps it: ``loaded.predict(x).item()["price"]`` is the head's array.
+        """
+        import mlflow.keras  # imports Keras
 
-    def set_tags(self, tags: Mapping[str, str | int | float]) -> None:
-        """See `Tracker.set_tags`."""
-        self._client.log_batch(self.run_id, tags=[RunTag(key, str(value)) for key, value in tags.items()])
-
-    def describe(self, markdown: str) -> None:
-        """See `Tracker.describe`. MLflow holds 8000 characters; the rest is cut."""
-        self.set_tags({MLFLOW_RUN_NOTE: markdown[:DESCRIPTION_LIMIT]})
+        # given, since MLflow takes 9 s to find them out by running the model in a new process
+        needed = [f"{name}=={version(name)}" for name in NEEDED]
+        stored = mlflow.keras.log_model(model, name="model", signature=_signature(model), pip_requirements=needed)
+        return str(stored.model_uri)
 
     def finish(self, outcome: str) -> None:
         """See `Tracker.finish`."""
@@ -197,7 +177,7 @@ class MlflowTracker(Tracker):
         # the status first: a second Ctrl-C must not catch the run RUNNING while metrics are being flushed
         last_steps: tuple[Callable[[], None], ...] = (
             lambda: self._end(outcome),
-            lambda: self._log_files({"traceback.txt": trace_text}),
+            lambda: self.log_texts({"traceback.txt": trace_text}),
             self._writer.close,
         )
         for last in last_steps:
@@ -212,12 +192,6 @@ class MlflowTracker(Tracker):
         if len(kept) < len(metrics):
             self._infinities += len(metrics) - len(kept)
             self.set_tags({"jointdec.nonfinite_values": self._infinities})
-
-    def _write_metrics(self, metrics: list[Metric]) -> None:
-        self._client.log_batch(self.run_id, metrics=metrics)
-
-    def _log_files(self, files: Mapping[str, str]) -> None:
-        log_texts(self._client, self.run_id, files)
 
     def _end(self, outcome: str) -> None:
         self._ended = True
@@ -240,49 +214,6 @@ def thinning(steps: int) -> int:
     return max(-(-steps // STEPS), min(STEPS // FEW_STEPS, -(-steps // FEW_STEPS)))
 
 
-def dataset_input(dataset: Dataset) -> DatasetInput:
-    """The training split as MLflow's record of a run's input."""
-    described = from_numpy(
-        _features(dataset.train.x),
-        source=CodeDatasetSource({"mlflow.source.name": dataset.source}),
-        targets=dict(dataset.train.y),
-        name=dataset.name,
-        digest=dataset.digest,
-    )
-    return as_input(InputDataset(**described.to_dict()))
-
-
-def _features(x: Any) -> Any:  # noqa: ANN401 (a tree of arrays; MLflow knows an array or a dict of them)
-    found = list(leaves(x))
-    return found[0] if len(found) == 1 else {f"x{number}": array for number, array in enumerate(found)}
-
-
-def as_input(described: InputDataset) -> DatasetInput:
-    """A data set as what a run trains on."""
-    return DatasetInput(described, [InputTag(MLFLOW_DATASET_CONTEXT, "training")])
-
-
-def log_texts(client: MlflowClient, run_id: str, files: Mapping[str, str]) -> None:
-    """Upload texts under these paths, in one call."""
-    with TemporaryDirectory() as name:
-        for path, text in files.items():
-            file = Path(name, path)
-            file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_text(text, encoding="utf-8", errors="surrogateescape")
-        client.log_artifacts(run_id, name)
-
-
-def log_params(client: MlflowClient, run_id: str, values: Mapping[str, str]) -> None:
-    """Record parameters, cut where they are too long for MLflow; the same values again change nothing."""
-    params = [Param(mlflow_name(key), _cut(value)) for key, value in values.items()]
-    for first in range(0, len(params), PARAMS_PER_CALL):
-        client.log_batch(run_id, params=params[first : first + PARAMS_PER_CALL])
-
-
-def _cut(value: str) -> str:
-    return value if len(value) <= PARAM_LIMIT else value[: PARAM_LIMIT - len(CUT)] + CUT
-
-
 @contextmanager
 def _without_variable(name: str) -> Iterator[None]:
     """The environment without a variable, for as long as it takes."""
@@ -299,16 +230,17 @@ def _trial_tags(trial: TrialOf) -> dict[str, str]:
     return {MLFLOW_PARENT_RUN_ID: parent.run_id, "jointdec.sweep": parent.study, "jointdec.trial": str(trial.number)}
 
 
-def quieten() -> None:
-    """Keep MLflow's progress reports off the terminal; its warnings and errors still get there."""
-    if "MLFLOW_LOGGING_LEVEL" not in os.environ:
-        logging.getLogger("mlflow").setLevel(logging.WARNING)
-    os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
-    os.environ.setdefault("MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL", SYSTEM_METRICS_SECONDS)
+def _signature(model: keras.Model) -> ModelSignature | None:
+    """Of a model that knows its inputs: MLflow has signatures for one array, or for several with names."""
+    inputs = getattr(model, "inputs", None)
+    if not inputs or not isinstance(model.output, Mapping):
+        return None
+    named = len(inputs) > 1
+    return ModelSignature(
+        inputs=Schema([_spec(tensor, tensor.name if named else None) for tensor in inputs]),
+        outputs=Schema([_spec(tensor, name) for name, tensor in model.output.items()]),
+    )
 
 
-def where_is(uri: str, experiment: str, run_id: str) -> str:
-    """Where a run is, for people; without credentials."""
-    if scheme_of(uri) in SERVERS:
-        return f"{hide_credentials(uri).rstrip('/')}/#/experiments/{experiment}/runs/{run_id}"
-    return f"run {run_id}, seen with: mlflow ui --backend-store-uri {shlex.quote(hide_credentials(uri))}"
+def _spec(tensor: keras.KerasTensor, name: str | None) -> TensorSpec:
+    return TensorSpec(np.dtype(tensor.dtype), tuple(-1 if side is None else side for side in tensor.shape), name)

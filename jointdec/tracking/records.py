@@ -14,7 +14,7 @@ from omegaconf import OmegaConf
 
 from jointdec.config import GROUPS, Config, leaves
 from jointdec.problems import DEFAULT, find, ships
-from jointdec.tracking.environment import GitState, device, packages
+from jointdec.tracking.environment import GitState, packages
 from jointdec.tracking.uri import hide_credentials
 
 if TYPE_CHECKING:
@@ -125,11 +125,6 @@ def environment_files(git: GitState | None) -> dict[str, str]:
     if git and git.diff:
         files["environment/git.diff"] = git.diff
     return files
-
-
-def machine_files(accelerators: Sequence[str]) -> dict[str, str]:
-    """Path in the record -> text, for the machine."""
-    return {"environment/device.json": json.dumps(device(accelerators), indent=2)}
 
 
 def _public(config: Config) -> dict[str, Any]:

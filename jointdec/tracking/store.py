@@ -3,28 +3,57 @@
 Two things MLflow leaves to its caller: it retries a server that is not there for minutes, so the server is
 asked once first; and eight processes that meet a fresh SQLite database together run its migrations together,
 and seven of them die, so whoever opens a database holds a lock meanwhile (0.1 s when it is initialised).
+
+A new experiment gets a view: the columns that tell runs apart, and charts with a line a formulation. MLflow keeps what
+a user chose in the browser, so a default for everybody can only be a *shared view*: the page's state as JSON in a tag
+of the experiment, opened by a link, which stands in the experiment's description.
 """
 
 from __future__ import annotations
 
 import hashlib
+import json
 import sqlite3
 import tempfile
 from contextlib import closing
 from pathlib import Path
 
 from mlflow import MlflowClient
+from mlflow.entities import Experiment
 from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import RESOURCE_ALREADY_EXISTS, ErrorCode
 from mlflow.utils.credentials import get_default_host_creds
+from mlflow.utils.mlflow_tags import MLFLOW_RUN_NOTE
 from mlflow.utils.rest_utils import http_request
 from sqlalchemy import create_engine, inspect
 from sqlalchemy.exc import SQLAlchemyError
 
 from jointdec.errors import UserError
-from jointdec.tracking.database import ANSWER_SECONDS, database_problem, file_lock
-from jointdec.tracking.uri import SERVERS, hide_credentials, in_brief, scheme_of, sqlite_path
-from jointdec.tracking.view import offer_view
+from jointdec.tracking.uri import (
+    ANSWER_SECONDS,
+    SERVERS,
+    database_problem,
+    file_lock,
+    hide_credentials,
+    in_brief,
+    scheme_of,
+    sqlite_path,
+)
+
+KEY = "jointdec"
+VIEW_TAG = f"mlflow.sharedViewState.{KEY}"
+KIND = {"mlflow.experimentKind": "custom_model_development"}  # else the page guesses, and may think of chatbots
+COLUMNS = (
+    *("tags.`jointdec.outcome`", "params.`loss.name`", "params.`model.name`", "params.`seed`"),
+    *("metrics.`test/exact`", "metrics.`test/node_accuracy`", "metrics.`test/edge_accuracy`"),
+    *("metrics.`val/exact`", "metrics.`time/ms_per_step`"),
+)
+STATE = {
+    "selectedColumns": COLUMNS,
+    "groupBy": {"aggregateFunction": "average", "groupByKeys": [{"mode": "param", "groupByData": "loss.name"}]},
+    "useGroupedValuesInCharts": True,
+    "runsHiddenMode": "SHOW_ALL",  # by itself it draws the first ten runs
+}
 
 
 def open_store(uri: str, experiment: str) -> tuple[MlflowClient, str]:
@@ -143,3 +172,23 @@ def _cannot_use(uri: str, reason: str) -> UserError:
         f"The tracking store {hide_credentials(uri)} cannot be used ({in_brief(reason)}): start or mend it, name "
         "another with tracking.uri or the variable MLFLOW_TRACKING_URI, or record nothing with tracking=none."
     )
+
+
+def view_path(experiment_id: str) -> str:
+    """The link to the view, relative to MLflow's page."""
+    return f"#/experiments/{experiment_id}/runs?viewStateShareKey={KEY}&compareRunsMode=CHART"
+
+
+def offer_view(client: MlflowClient, experiment: Experiment) -> None:
+    """Put the view, and a description with a link to it, into an experiment that has none."""
+    if VIEW_TAG in experiment.tags:
+        return
+    path = view_path(experiment.experiment_id)
+    note = (
+        "Runs of jointdec: one network, several outputs, one loss. "
+        f"[The formulations side by side]({path}), a line each, averaged over seeds; with intervals: "
+        "`python -m jointdec.compare`."
+    )
+    for key, value in {VIEW_TAG: json.dumps(STATE), MLFLOW_RUN_NOTE: note, **KIND}.items():
+        if key not in experiment.tags:  # a description of the user's own stays
+            client.set_experiment_tag(experiment.experiment_id, key, value)

@@ -7,26 +7,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from mlflow import MlflowClient
-from mlflow.entities import RunTag
 from mlflow.exceptions import MlflowException
 from mlflow.tracking.context.registry import resolve_tags
-from mlflow.utils.mlflow_tags import MLFLOW_GIT_COMMIT, MLFLOW_RUN_NOTE
+from mlflow.utils.mlflow_tags import MLFLOW_GIT_COMMIT
 
 from jointdec.config import TrackingConfig
 from jointdec.errors import UserError
-from jointdec.tracking.environment import git_state
-from jointdec.tracking.identity import process_tags
-from jointdec.tracking.mlflow_tracker import (
-    DESCRIPTION_LIMIT,
-    STATUS,
-    dataset_input,
-    log_params,
-    log_texts,
-    quieten,
-    where_is,
-)
+from jointdec.tracking.environment import git_state, mend_stale_runs, process_tags
+from jointdec.tracking.mlflow_run import STATUS, MlflowRun, dataset_input, quieten, where_is
 from jointdec.tracking.records import environment_files
-from jointdec.tracking.stale import mend_stale_runs
 from jointdec.tracking.store import open_store
 from jointdec.tracking.tracker import Parent
 from jointdec.tracking.uri import hide_credentials, resolve_uri
@@ -56,7 +45,7 @@ def open_study_store(config: TrackingConfig) -> StudyStore:
     return StudyStore(uri, client, experiment)
 
 
-class StudyRun:
+class StudyRun(MlflowRun):
     """The run; made once for a study, taken up again by every command that goes on with it.
 
     Args:
@@ -69,17 +58,16 @@ class StudyRun:
     """
 
     def __init__(self, store: StudyStore, study: str, run_id: str | None) -> None:
-        self._store, self._client = store, store.client
+        self._store, self._client, self._study = store, store.client, study
         tags = process_tags()
         if run_id is None:
             git = git_state(Path.cwd())
             tags |= resolve_tags() | {"jointdec.sweep": study} | ({MLFLOW_GIT_COMMIT: git.commit} if git else {})
             run = self._client.create_run(store.experiment_id, run_name=f"sweep {study}", tags=tags)
-            run_id = run.info.run_id
-            self.parent = Parent(run_id, store.experiment_id, study)
+            self.run_id = run.info.run_id
             self.log_texts(environment_files(git))
             return
-        self.parent = Parent(run_id, store.experiment_id, study)
+        self.run_id = run_id
         try:
             self._client.update_run(run_id, status="RUNNING")
             self.set_tags(tags)
@@ -90,38 +78,23 @@ class StudyRun:
             ) from error
 
     @property
+    def parent(self) -> Parent:
+        """As its trials name it."""
+        return Parent(self.run_id, self._store.experiment_id, self._study)
+
+    @property
     def where(self) -> str:
         """Where it is, for people."""
-        return where_is(self._store.uri, self.parent.experiment_id, self.parent.run_id)
-
-    def log_params(self, values: Mapping[str, str]) -> None:
-        """Record what defines the study; the same values again change nothing."""
-        log_params(self._client, self.parent.run_id, values)
+        return where_is(self._store.uri, self._store.experiment_id, self.run_id)
 
     def log_datasets(self, datasets: Sequence[Dataset]) -> None:
         """Record what the study trains on. Two trials that were the first to record it at once would fail in MLflow."""
-        self._client.log_inputs(self.parent.run_id, [dataset_input(dataset) for dataset in datasets])
+        self._client.log_inputs(self.run_id, [dataset_input(dataset) for dataset in datasets])
 
     def log_metrics(self, values: Mapping[str, float]) -> None:
         """Record what it came to."""
         for name, value in values.items():
-            self._client.log_metric(self.parent.run_id, name, value)
-
-    def log_texts(self, files: Mapping[str, str]) -> None:
-        """Upload texts under these paths."""
-        log_texts(self._client, self.parent.run_id, files)
-
-    def log_artifact(self, path: Path, folder: str | None = None) -> None:
-        """Copy a file into the record."""
-        self._client.log_artifact(self.parent.run_id, str(path), folder)
-
-    def set_tags(self, tags: Mapping[str, str]) -> None:
-        """Set or replace tags."""
-        self._client.log_batch(self.parent.run_id, tags=[RunTag(key, value) for key, value in tags.items()])
-
-    def describe(self, markdown: str) -> None:
-        """Give the run the description that people read first."""
-        self.set_tags({MLFLOW_RUN_NOTE: markdown[:DESCRIPTION_LIMIT]})
+            self._client.log_metric(self.run_id, name, value)
 
     def end_trial(self, run_id: str) -> None:
         """End the record of a trial whose worker could not: it is KILLED and interrupted."""
@@ -131,4 +104,4 @@ class StudyRun:
     def finish(self, outcome: str) -> None:
         """End the run: finished, interrupted or failed."""
         self.set_tags({"jointdec.outcome": outcome})
-        self._client.set_terminated(self.parent.run_id, STATUS[outcome])
+        self._client.set_terminated(self.run_id, STATUS[outcome])

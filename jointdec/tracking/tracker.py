@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import secrets
-from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -20,8 +19,8 @@ if TYPE_CHECKING:
     from jointdec.dataset import Dataset
 
 
-class Tracker(ABC):
-    """A run's record, begun and ended by a ``with`` block.
+class Tracker:
+    """A run's record, begun and ended by a ``with`` block; by itself it keeps nothing, `MlflowTracker` does.
 
     Leaving the block ends the record, unless `finish` did: as ``interrupted`` when a KeyboardInterrupt passes
     through, as ``failed`` with the traceback when another exception does, else as ``finished``.
@@ -31,46 +30,36 @@ class Tracker(ABC):
         where: where the record is, for people; without credentials.
     """
 
-    run_id: str | None
-    where: str
+    run_id: str | None = None
+    where: str = "nowhere (tracking=none)"
 
-    @abstractmethod
     def log_devices(self, accelerators: Sequence[str]) -> None:
         """Record the machine: CPU, memory, system, and these names of accelerators."""
 
-    @abstractmethod
     def log_dataset(self, dataset: Dataset) -> None:
         """Record the data set's name, digest and shapes, and the records it skipped."""
 
-    @abstractmethod
     def log_arrays(self, name: str, digest: str, shapes: Mapping[str, Sequence[int]]) -> None:
         """Record arrays that a user handed over: a name, a digest of their numbers, and the shape of each."""
 
-    @abstractmethod
     def log_epoch(self, result: EpochResult) -> None:
         """Record an epoch's curves: ``step/…`` over the global step, ``train|val|time/…`` over the epoch."""
 
-    @abstractmethod
     def log_metrics(self, metrics: Mapping[str, float], step: int = 0) -> None:
         """Record further metrics, each at this step of its own axis."""
 
-    @abstractmethod
     def log_artifact(self, path: Path, folder: str | None = None) -> None:
         """Copy a file into the record, below ``folder`` there."""
 
-    @abstractmethod
     def log_model(self, model: keras.Model) -> str | None:
         """Store a trained model built of Keras's own layers; returns the URI that loads it."""
 
-    @abstractmethod
     def set_tags(self, tags: Mapping[str, str | int | float]) -> None:
         """Set or replace tags."""
 
-    @abstractmethod
     def describe(self, markdown: str) -> None:
         """Give the run the description that people read first."""
 
-    @abstractmethod
     def finish(self, outcome: str) -> None:
         """End the record, after everything handed over is written.
 
@@ -78,10 +67,9 @@ class Tracker(ABC):
             outcome: finished, specimen_failed, diverged, pruned, interrupted or failed.
         """
 
-    @abstractmethod
-    def __enter__(self) -> Self: ...
+    def __enter__(self) -> Self:
+        return self
 
-    @abstractmethod
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None: ...
@@ -89,46 +77,6 @@ class Tracker(ABC):
 
 class Untracked(Tracker):
     """``tracking=none``: nothing is recorded."""
-
-    run_id = None
-    where = "nowhere (tracking=none)"
-
-    def log_devices(self, accelerators: Sequence[str]) -> None:
-        """Do nothing."""
-
-    def log_dataset(self, dataset: Dataset) -> None:
-        """Do nothing."""
-
-    def log_arrays(self, name: str, digest: str, shapes: Mapping[str, Sequence[int]]) -> None:
-        """Do nothing."""
-
-    def log_epoch(self, result: EpochResult) -> None:
-        """Do nothing."""
-
-    def log_metrics(self, metrics: Mapping[str, float], step: int = 0) -> None:
-        """Do nothing."""
-
-    def log_artifact(self, path: Path, folder: str | None = None) -> None:
-        """Do nothing."""
-
-    def log_model(self, model: keras.Model) -> None:
-        """Do nothing."""
-
-    def set_tags(self, tags: Mapping[str, str | int | float]) -> None:
-        """Do nothing."""
-
-    def describe(self, markdown: str) -> None:
-        """Do nothing."""
-
-    def finish(self, outcome: str) -> None:
-        """Do nothing."""
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None: ...
 
 
 class Parent(NamedTuple):

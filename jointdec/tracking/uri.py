@@ -1,16 +1,27 @@
-"""Where runs are recorded: the tracking URI, checked and made absolute before MLflow is imported."""
+"""Where runs are recorded: the tracking URI, checked and made absolute; whether a database answers; a file's lock.
+
+All of it before MLflow is imported, and a database is asked before somebody waits for it for minutes.
+"""
 
 from __future__ import annotations
 
+import fcntl
 import os
 import re
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import unquote
+
+from sqlalchemy import create_engine, make_url
+from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from jointdec.errors import UserError
 
 SERVERS = ("http", "https")
-DATABASES = ("postgresql", "mysql", "mssql")
+DATABASES = {"postgresql": 5432, "mysql": 3306, "mssql": 1433}  # and their usual ports
+ANSWER_SECONDS = 4
 
 
 def resolve_uri(configured: str | None, key: str = "tracking.uri") -> str:
@@ -77,3 +88,34 @@ def _absolute_sqlite(origin: str, uri: str) -> str:
         here = str(Path.cwd()).replace("%", "%25").replace("?", "%3F")  # SQLAlchemy decodes the path
         name = f"{here}/{name}"
     return f"{prefix}:///{name}{mark}{query}"
+
+
+@contextmanager
+def file_lock(path: Path) -> Iterator[None]:
+    """Hold a lock that other processes of this machine wait for. The file stays: deleting it is a race."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def database_problem(uri: str) -> str | None:
+    """Why the database cannot be used: a missing driver, a host that is not there, a refused password; or None."""
+    try:
+        url = make_url(uri)
+    except (ArgumentError, ValueError):
+        return "it is no database URL"
+    if url.host and (port := url.port or DATABASES.get(scheme_of(uri))):
+        try:
+            socket.create_connection((url.host, port), timeout=ANSWER_SECONDS).close()
+        except OSError:
+            return f"nobody answers at {url.host}:{port}"
+    try:
+        engine = create_engine(url)
+        engine.connect().close()
+        engine.dispose()
+    except ImportError as error:
+        return f"its driver is not installed ({error}); PostgreSQL's is in jointdec[postgresql]"
+    except SQLAlchemyError as error:
+        return str(error)
+    return None

@@ -7,12 +7,11 @@ from mlflow import MlflowClient
 
 from jointdec.compare import main
 from jointdec.comparing.comparison import compare
-from jointdec.comparing.curves import Curve, Curves
 from jointdec.comparing.figures import MOST, pictures, plots, save
 from jointdec.comparing.groups import make_groups
-from jointdec.comparing.measured import head_of, measured
+from jointdec.comparing.measured import Curve, Curves, head_of, measured
+from jointdec.comparing.report import means_table
 from jointdec.comparing.settings import Target
-from jointdec.comparing.tables import means_table
 from jointdec.comparing.words import about, sentences
 from jointdec.errors import UserError
 from jointdec.training.result import EpochResult

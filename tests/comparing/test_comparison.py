@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 
 from jointdec.comparing.comparison import compare
-from jointdec.comparing.curves import Curves
 from jointdec.comparing.groups import make_groups
+from jointdec.comparing.measured import Curves
+from jointdec.comparing.report import differences_table, write_csv
 from jointdec.comparing.settings import Target
-from jointdec.comparing.tables import differences_table, write_csv
 from jointdec.comparing.words import sentences
 from jointdec.errors import UserError
 

@@ -84,7 +84,7 @@ def test_commands_that_start_together_share_one_study_and_one_record(server, fol
 def test_a_trial_whose_machine_gives_no_sign_of_life_is_run_again_by_another(server, folder):
     """The lost machine is a trial that was taken in another host's name."""
     from jointdec.sweeping.study import SEEN, WORKER, take
-    from jointdec.tracking.identity import HOST, process_tags
+    from jointdec.tracking.environment import HOST, process_tags
 
     flags = ["sweep.name=lost", "tracking=none", "sweep.pruner=none"]
     process = start(folder, server, *flags, "sweep.n_trials=1")

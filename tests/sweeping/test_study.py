@@ -31,7 +31,7 @@ from jointdec.sweeping.study import (
     repeated,
     take,
 )
-from jointdec.tracking.identity import HOST, PID, STARTED, host, process_tags
+from jointdec.tracking.environment import HOST, PID, STARTED, host, process_tags
 
 
 @pytest.fixture

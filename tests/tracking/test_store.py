@@ -1,4 +1,5 @@
 import http.server
+import json
 import os
 import socket
 import sqlite3
@@ -6,9 +7,10 @@ import threading
 from urllib.parse import unquote, urlsplit
 
 import pytest
+from mlflow import MlflowClient
 
 from jointdec.errors import UserError
-from jointdec.tracking.store import open_store
+from jointdec.tracking.store import VIEW_TAG, open_store, view_path
 
 
 @pytest.fixture
@@ -118,3 +120,22 @@ def test_a_database_server_nobody_answers_is_refused_without_its_password(free_p
 def test_a_database_without_its_driver_is_refused(listening):
     with pytest.raises(UserError, match="nosuchdriver"):
         open_store(f"postgresql+nosuchdriver://127.0.0.1:{listening}/mlflow", "x")
+
+
+def test_a_new_experiment_offers_a_view_of_formulations_and_a_link_to_it(store_uri):
+    client, experiment_id = open_store(store_uri, "viewed")
+    tags = client.get_experiment(experiment_id).tags
+    view = json.loads(tags[VIEW_TAG])
+    assert view["groupBy"]["groupByKeys"] == [{"mode": "param", "groupByData": "loss.name"}]
+    assert "metrics.`test/exact`" in view["selectedColumns"]
+    assert f"({view_path(experiment_id)})" in tags["mlflow.note.content"]
+
+
+def test_a_description_of_the_users_own_stays(store_uri):
+    open_store(store_uri, "other")
+    client = MlflowClient(store_uri)
+    experiment_id = client.create_experiment("mine", tags={"mlflow.note.content": "my words"})
+    open_store(store_uri, "mine")
+    tags = client.get_experiment(experiment_id).tags
+    assert tags["mlflow.note.content"] == "my words"
+    assert VIEW_TAG in tags

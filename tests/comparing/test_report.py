@@ -1,9 +1,9 @@
 """The table of a comparison at the terminal."""
 
 from jointdec.comparing.comparison import compare
-from jointdec.comparing.curves import Curves
 from jointdec.comparing.groups import make_groups
-from jointdec.comparing.tables import CompareTerminal
+from jointdec.comparing.measured import Curves
+from jointdec.comparing.report import CompareTerminal
 
 
 def test_names_that_begin_alike_are_told_apart_on_a_narrow_terminal(make_runs, settings, capsys, monkeypatch):

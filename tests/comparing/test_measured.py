@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
 
-from jointdec.comparing import curves as module
-from jointdec.comparing.curves import POINTS, gather
+from jointdec.comparing import measured as module
 from jointdec.comparing.figures import front, style
 from jointdec.comparing.groups import make_groups
+from jointdec.comparing.measured import POINTS, gather
 
 
 @pytest.fixture
