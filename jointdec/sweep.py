@@ -17,15 +17,13 @@ Exit codes: 0 no trial is left to run, 1 an error of jointdec's or workers that 
 
 from __future__ import annotations
 
-import argparse
 import signal
 import sys
 from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
-from jointdec.command import BAD_INPUT, EXIT_CODES, interrupt
-from jointdec.errors import UserError
+from jointdec.command import BAD_INPUT, EXIT_CODES, argument_parser, exit_code, interrupt
 
 if TYPE_CHECKING:
     from optuna.storages import BaseStorage
@@ -40,19 +38,11 @@ if TYPE_CHECKING:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; the exit code."""
-    parser = argparse.ArgumentParser(
-        prog="python -m jointdec.sweep", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argument_parser("sweep", __doc__)
     parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="in Hydra's syntax")
     given = parser.parse_args(arguments)
     signal.signal(signal.SIGTERM, interrupt)
-    try:
-        return sweep(given.overrides)
-    except UserError as error:
-        print(f"jointdec: {error}", file=sys.stderr)
-        return BAD_INPUT
-    except KeyboardInterrupt:
-        return EXIT_CODES["interrupted"]
+    return exit_code(lambda: sweep(given.overrides))
 
 
 def sweep(overrides: Sequence[str]) -> int:

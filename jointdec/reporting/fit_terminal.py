@@ -9,8 +9,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from jointdec.errors import BadArgument
-from jointdec.training.logs import Logs, numbers
 from jointdec.training.result import EpochResult
+from jointdec.training.step import Logs, numbers
 
 Show = Callable[[EpochResult, Logs], None]
 

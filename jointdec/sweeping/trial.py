@@ -27,7 +27,7 @@ from jointdec.sweeping.study import EPOCHS, RUN_ID
 from jointdec.tracking import TrialOf, open_tracker
 from jointdec.training import make_training
 from jointdec.training.epochs import Trained, run_epochs
-from jointdec.training.fitting_labels import fit_labels
+from jointdec.training.from_config import fit_labels
 from jointdec.training.loop import Loop
 
 if TYPE_CHECKING:
