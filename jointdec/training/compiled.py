@@ -20,7 +20,7 @@ import tensorflow as tf
 from jointdec.errors import UserError
 from jointdec.training.feed import Feed
 from jointdec.training.loop import Loop, Policy, Steps
-from jointdec.training.program import Chunk, Program, Ran, room_for_xla
+from jointdec.training.program import Chunk, Program, Ran, Span, room_for_xla
 from jointdec.training.state import State
 from jointdec.training.step import Step
 
@@ -103,16 +103,17 @@ class CompiledLoop(Loop):
         """See `Loop.run_steps`."""
         batches = self._feed.batches
         number, offset = divmod(first, self.capacity)
+        began = epoch * self._steps
         full = min(stop, batches.full)
         parts = []
         if first < full:
             chunk = self._feed.chunk(epoch, number)
-            parts.append(
-                self._run(chunk, batches.size, epoch, number * self.capacity, (offset, offset + full - first), norms)
-            )
+            span = Span(offset, offset + full - first, began + number * self.capacity, norms, self.stops)
+            parts.append(self._run(chunk, batches.size, span))
         finite = not parts or (len(parts[0].rows) == full - first and bool(np.isfinite(parts[0].rows).all()))
         if stop > batches.full and (finite or not self.stops):
-            parts.append(self._run(self._feed.last(epoch), batches.rest, epoch, batches.full, (0, 1), norms))
+            span = Span(0, 1, began + batches.full, norms, self.stops)
+            parts.append(self._run(self._feed.last(epoch), batches.rest, span))
         self._sound = parts[-1].sound if parts else self._sound
         tables = [np.concatenate([part.rows, part.norms], axis=1) for part in parts]
         return self.every_step(epoch, first, np.concatenate(tables) if tables else np.empty(0), norms)
@@ -144,12 +145,10 @@ class CompiledLoop(Loop):
             variable.assign(state.values[path])
         self._sound = all(_is_finite(variable) for variable in self._checked())
 
-    def _run(  # noqa: PLR0913, PLR0917 (a chunk, and which steps of it)
-        self, chunk: Chunk, size: int, epoch: int, begins: int, steps: tuple[int, int], norms: int
-    ) -> Ran:
+    def _run(self, chunk: Chunk, size: int, span: Span) -> Ran:
         if size not in self._programs:
             self._programs[size] = self._program(chunk, size)
-        return self._programs[size](chunk, *steps, epoch * self._steps + begins, norms, self.stops)
+        return self._programs[size](chunk, span)
 
     def _program(self, chunk: Chunk, size: int) -> Program:
         start = time.perf_counter()
@@ -162,7 +161,7 @@ class CompiledLoop(Loop):
         """Take a step and undo it: one that is wrong in itself raises what is wrong, not what XLA makes of it."""
         program = Program(self._step, chunk, size, False, self._checked)
         before = self.state()
-        program(chunk, 0, 1, 0, 1, stops=True)
+        program(chunk, Span(0, 1))
         self.restore(before)
 
     def _checked(self) -> list[Any]:
@@ -201,7 +200,7 @@ class CompiledLoop(Loop):
         """Seconds a step; the state moves on."""
         count = min(steps, program.capacity)
         start = time.perf_counter()
-        program(chunk, 0, count, 0, self.policy.norms, stops=False)
+        program(chunk, Span(0, count, every=self.policy.norms, stops=False))
         return (time.perf_counter() - start) / count
 
 
