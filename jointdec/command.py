@@ -11,6 +11,7 @@ import re
 import shutil
 import signal
 import sys
+from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import FrameType
@@ -70,6 +71,23 @@ def command(job: Job) -> NoReturn:
             _report(f"{error.filename} cannot be written ({error.strerror}): choose a folder with hydra.run.dir=...")
         )
     sys.exit(max(codes, default=0))
+
+
+def exit_code(work: Callable[[], int]) -> int:
+    """What the work returns; 2 after telling a user's mistake in one sentence, 130 when it was interrupted."""
+    try:
+        return work()
+    except UserError as error:
+        return _report(error)
+    except KeyboardInterrupt:
+        return EXIT_CODES["interrupted"]
+
+
+def argument_parser(name: str, description: str | None) -> ArgumentParser:
+    """The parser of a command that Hydra does not compose, with its help as it is written."""
+    return ArgumentParser(
+        prog=f"python -m jointdec.{name}", description=description, formatter_class=RawDescriptionHelpFormatter
+    )
 
 
 class CheckBeforeStart(Callback):

@@ -17,7 +17,6 @@ Exit codes: 0 done, 1 an error of jointdec's, 2 bad input, 130 interrupted.
 
 from __future__ import annotations
 
-import argparse
 import signal
 import sys
 from collections.abc import Sequence
@@ -25,7 +24,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from jointdec.command import BAD_INPUT, EXIT_CODES, interrupt
+from jointdec.command import argument_parser, exit_code, interrupt
 from jointdec.config import conf_folder
 from jointdec.errors import UserError
 
@@ -36,22 +35,17 @@ if TYPE_CHECKING:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; the exit code."""
     keys = (conf_folder() / "compare/default.yaml").read_text().partition("\n")[2]
-    parser = argparse.ArgumentParser(
-        prog="python -m jointdec.compare",
-        description=(__doc__ or "").replace("KEYS", keys + "tracking.uri, tracking.experiment: as for jointdec.run\n"),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    help_ = (__doc__ or "").replace("KEYS", keys + "tracking.uri, tracking.experiment: as for jointdec.run\n")
+    parser = argument_parser("compare", help_)
     parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="in Hydra's syntax")
     given = parser.parse_args(arguments)
     signal.signal(signal.SIGTERM, interrupt)
-    try:
+
+    def work() -> int:
         run(given.overrides)
-    except UserError as error:
-        print(f"jointdec: {error}", file=sys.stderr)
-        return BAD_INPUT
-    except KeyboardInterrupt:
-        return EXIT_CODES["interrupted"]
-    return 0
+        return 0
+
+    return exit_code(work)
 
 
 def run(overrides: Sequence[str]) -> Path:

@@ -24,12 +24,14 @@ class Split:
         y: labels by head, (n, ...) each, see `jointdec.labels`.
         weights: of labels, by head, (n,) or (n, *places); 0 where a label is missing. A head without has them all.
         names: what people call the examples, as molecules by their SMILES; may be empty.
+        origin: (n,) the row of each example in the arrays that the splits were drawn from; empty where they were given.
     """
 
     x: Any
     y: Mapping[str, Array]
     weights: Mapping[str, Array] = field(default_factory=dict)
     names: tuple[str, ...] = ()
+    origin: Array = field(default_factory=lambda: np.empty(0, np.int64))
 
     def __len__(self) -> int:
         return len(next(leaves(self.x)))
@@ -37,8 +39,9 @@ class Split:
     def rows(self, indices: npt.NDArray[np.integer] | slice) -> Split:
         """These examples alone, in this order."""
         names = tuple(np.array(self.names, object)[indices].tolist()) if self.names else ()
+        origin = self.origin[indices] if len(self.origin) else self.origin
         y, weights = ({head: array[indices] for head, array in each.items()} for each in (self.y, self.weights))
-        return Split(map_leaves(lambda array: array[indices], self.x), y, weights, names)
+        return Split(map_leaves(lambda array: array[indices], self.x), y, weights, names, origin)
 
 
 @dataclass(frozen=True)

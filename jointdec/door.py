@@ -9,15 +9,13 @@ from typing import Any
 
 import keras
 
-from jointdec.fitting.asked import Asked, require_names
-from jointdec.fitting.data import Given
-from jointdec.fitting.keras_itself import KerasItself, reason
+from jointdec.fitting.data import Asked, Given, require_names
+from jointdec.fitting.keras_itself import KerasItself, listed, reason
 from jointdec.fitting.programs import ProgramTraining
 from jointdec.fitting.run import Run
 from jointdec.reporting.fit_record import params_of
 from jointdec.reporting.terminal import FitTerminal
 from jointdec.tracking.tracker import open_fit_tracker
-from jointdec.training.callbacks import listed
 from jointdec.training.checks import require_compiled
 from jointdec.training.compiled import Jit
 

@@ -74,6 +74,11 @@ class Head:
     metrics: Sequence[Metric] | None = None
     weight: float = 1.0
 
+    @property
+    def measured(self) -> Sequence[Metric]:
+        """Its metrics, the default of its kind included."""
+        return (DEFAULT_METRIC[self.kind],) if self.metrics is None else self.metrics
+
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
             raise BadProblem(
@@ -157,13 +162,9 @@ class Problem:
         """The names of the metrics of heads and of those over all, as they are recorded behind ``val/``."""
         names = []
         for name, head in self.heads.items():
-            for metric in (DEFAULT_METRIC[head.kind],) if head.metrics is None else head.metrics:
-                word = (
-                    metric
-                    if isinstance(metric, str)
-                    else getattr(metric, "__name__", getattr(metric, "name", "metric"))
-                )
-                names.append(f"{name}_{word}")
+            for metric in head.measured:
+                word = getattr(metric, "__name__", getattr(metric, "name", "metric"))
+                names.append(f"{name}_{metric if isinstance(metric, str) else word}")
         return [*names, *self.metrics]
 
     @property

@@ -20,6 +20,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
+from jointdec.command import argument_parser, exit_code
 from jointdec.errors import UserError
 
 if TYPE_CHECKING:
@@ -29,28 +30,24 @@ if TYPE_CHECKING:
     from jointdec.reporting.terminal import Terminal
     from jointdec.tracking.recorded import Recorded
 
-BAD_INPUT, DIVERGED, NOT_REPRODUCED, INTERRUPTED = 2, 3, 4, 130
+DIVERGED, NOT_REPRODUCED = 3, 4
 STEPS = 100  # after the one that diverged
 FREE = ("loss", "optimizer", "training.precision", "training.name", "training.jit")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; the exit code."""
-    parser = argparse.ArgumentParser(
-        prog="python -m jointdec.replay", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argument_parser("replay", __doc__)
     parser.add_argument("run_id", help="MLflow's id of the run")
     parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="what to try on the step that diverged")
     parser.add_argument("--steps", type=_count, default=STEPS, help=f"steps to take after it (default {STEPS})")
     given = parser.parse_intermixed_args(arguments)
-    try:
+
+    def work() -> int:
         with TemporaryDirectory() as folder:
             return replay(given.run_id, given.overrides, given.steps, Path(folder))
-    except UserError as error:
-        print(f"jointdec: {error}", file=sys.stderr)
-        return BAD_INPUT
-    except KeyboardInterrupt:
-        return INTERRUPTED
+
+    return exit_code(work)
 
 
 def replay(run_id: str, overrides: Sequence[str], steps: int, folder: Path) -> int:
@@ -222,7 +219,7 @@ def replay_run(recorded: Recorded, config: Config, dataset: Dataset, terminal: T
         accelerators = start_backend(config)
         from jointdec.objective.formulation import make_formulation
         from jointdec.training import make_training
-        from jointdec.training.fitting_labels import fit_labels
+        from jointdec.training.from_config import fit_labels
     then = repeatable(read_arrays(recorded.artifacts / "curves.npz"))
     epochs = replace(config, training=replace(config.training, epochs=len(then["epoch"])))
     with terminal.waiting("compiling"):

@@ -105,7 +105,7 @@ def prepare(
             require_drawing()
         accelerators = start_backend(config)
         from jointdec.objective.formulation import make_formulation
-        from jointdec.training.fitting_labels import fit_labels
+        from jointdec.training.from_config import fit_labels
 
         formulation = make_formulation(config, dataset.train.x)
         dataset = fit_labels(dataset, formulation)

@@ -17,15 +17,13 @@ Exit codes: 0 no trial is left to run, 1 an error of jointdec's or workers that 
 
 from __future__ import annotations
 
-import argparse
 import signal
 import sys
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-from jointdec.command import BAD_INPUT, EXIT_CODES, interrupt
-from jointdec.errors import UserError
+from jointdec.command import BAD_INPUT, EXIT_CODES, argument_parser, exit_code, interrupt
 
 if TYPE_CHECKING:
     from optuna.storages import BaseStorage
@@ -40,19 +38,11 @@ if TYPE_CHECKING:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; the exit code."""
-    parser = argparse.ArgumentParser(
-        prog="python -m jointdec.sweep", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argument_parser("sweep", __doc__)
     parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="in Hydra's syntax")
     given = parser.parse_args(arguments)
     signal.signal(signal.SIGTERM, interrupt)
-    try:
-        return sweep(given.overrides)
-    except UserError as error:
-        print(f"jointdec: {error}", file=sys.stderr)
-        return BAD_INPUT
-    except KeyboardInterrupt:
-        return EXIT_CODES["interrupted"]
+    return exit_code(lambda: sweep(given.overrides))
 
 
 def sweep(overrides: Sequence[str]) -> int:
@@ -81,11 +71,12 @@ def sweep(overrides: Sequence[str]) -> int:
         store = tracking_store(plan)
         with locked(plan.storage):
             storage = open_storage(plan.storage)
-            study, run, places, entropy = begin(plan, storage, datasets, store)
-    announce(plan, study, places, terminal)
+            session = begin(plan, storage, datasets, store)
+    study, run = session.study, session.run
+    announce(plan, session, terminal)
     outcome = "failed"
     try:
-        outcome = run_workers(plan, study, storage, run, entropy, places, terminal)
+        outcome = run_workers(plan, session, storage, terminal)
         with terminal.waiting("drawing, recording"):
             best = report(plan, study, outcome, run)
     except KeyboardInterrupt:
@@ -98,6 +89,15 @@ def sweep(overrides: Sequence[str]) -> int:
     if outcome == "bad_input":
         return BAD_INPUT
     return EXIT_CODES["diverged" if outcome == "finished" and not best else outcome]
+
+
+class Session(NamedTuple):
+    """One command's part in a study: the study, its run in MLflow, its places, and what to seed samplers with."""
+
+    study: Study
+    run: StudyRun | None
+    places: int
+    entropy: list[int]
 
 
 def load_data(plan: Plan, terminal: SweepTerminal) -> list[Dataset]:
@@ -126,13 +126,8 @@ def tracking_store(plan: Plan) -> StudyStore | None:
     return open_study_store(plan.base.tracking)
 
 
-def begin(
-    plan: Plan, storage: BaseStorage, datasets: Sequence[Dataset], store: StudyStore | None
-) -> tuple[Study, StudyRun | None, int, list[int]]:
+def begin(plan: Plan, storage: BaseStorage, datasets: Sequence[Dataset], store: StudyStore | None) -> Session:
     """Make the study and its run, or find them, and the places of its trials. Under the storage's lock.
-
-    Returns:
-        The study, its run in MLflow, the number of places, and what to seed samplers with.
 
     Raises:
         UserError: there is another study of this name, or its run is in another store.
@@ -154,7 +149,7 @@ def begin(
     given_back(give_back_dead(study, storage, "its worker is gone", died=False), run)
     make_lost_places_again(study)
     places = add_places(study, plan.settings, plan.space)
-    return study, run, places, register_session(study, plan.base.seed)
+    return Session(study, run, places, register_session(study, plan.base.seed))
 
 
 def open_run(study: Study, store: StudyStore, definition: Mapping[str, str], datasets: Sequence[Dataset]) -> StudyRun:
@@ -178,13 +173,13 @@ def given_back(trials: Sequence[FrozenTrial], run: StudyRun | None) -> None:
             run.end_trial(trial.user_attrs[RUN_ID])
 
 
-def announce(plan: Plan, study: Study, places: int, terminal: SweepTerminal) -> None:
+def announce(plan: Plan, session: Session, terminal: SweepTerminal) -> None:
     """What will be searched, how, where."""
     from jointdec.sweeping.study import ended
 
-    settings, before = plan.settings, len(ended(study.get_trials(deepcopy=False)))
+    settings, before = plan.settings, len(ended(session.study.get_trials(deepcopy=False)))
     facts = {
-        "study": f"{plan.name}, {places} trials" + (f", {before} of them ended before" if before else ""),
+        "study": f"{plan.name}, {session.places} trials" + (f", {before} of them ended before" if before else ""),
         "objective": settings.goals,
         "space": ", ".join(f"{dimension.key}={dimension.text}" for dimension in plan.space),
         "search": f"{settings.sampler}, pruner {settings.pruner}, worker processes {settings.workers}",
@@ -192,25 +187,18 @@ def announce(plan: Plan, study: Study, places: int, terminal: SweepTerminal) -> 
     terminal.facts(facts)
 
 
-def run_workers(  # noqa: PLR0913, PLR0917 (the study, and whom to tell)
-    plan: Plan,
-    study: Study,
-    storage: BaseStorage,
-    run: StudyRun | None,
-    entropy: Sequence[int],
-    places: int,
-    terminal: SweepTerminal,
-) -> str:
+def run_workers(plan: Plan, session: Session, storage: BaseStorage, terminal: SweepTerminal) -> str:
     """Work until no trial is left or somebody asks to stop: finished, interrupted, failed or bad_input."""
     from jointdec.interrupt import StopRequest
-    from jointdec.sweeping.best import best_trials
+    from jointdec.sweeping.report import best_trials
     from jointdec.sweeping.study import ended
     from jointdec.sweeping.supervisor import Supervisor
     from jointdec.sweeping.worker import Work
 
-    work = Work(plan, run.parent if run else None, entropy)
+    study, run = session.study, session.run
+    work = Work(plan, run.parent if run else None, session.entropy)
     message = "Stopping after the running epochs; once more stops at once."
-    with terminal.trials(places) as show, StopRequest(message) as stop:
+    with terminal.trials(session.places) as show, StopRequest(message) as stop:
 
         def glance() -> None:
             show(ended(study.get_trials(deepcopy=False)), best_trials(study, 1))
@@ -223,7 +211,7 @@ def farewell(
     plan: Plan, outcome: str, best: Sequence[FrozenTrial], run: StudyRun | None, terminal: SweepTerminal
 ) -> None:
     """The best trials, and what to do next."""
-    from jointdec.sweeping.best import run_command
+    from jointdec.sweeping.report import run_command
     from jointdec.sweeping.storage import dashboard_command
 
     facts = {"outcome": outcome, "files": str(plan.folder.absolute())}

@@ -11,7 +11,7 @@ from keras import ops
 from jointdec.config import Config, conf_folder, parse
 from jointdec.dataset import Dataset
 from jointdec.objective.formulation import Formulation, Tensor, make_formulation
-from jointdec.objective.joint import Joint, JointModel
+from jointdec.objective.formulations import Joint, JointModel
 from jointdec.problems import find
 from jointdec.training import make_training
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
@@ -23,6 +23,20 @@ from jointdec.training.step import optimizers_of, watched_optimizers
 
 Tensor = Any  # TensorFlow has no types
 LABELS = "outside the valid range"  # what TensorFlow says of an index that is no class
+
+
+class Rows(NamedTuple):
+    """Whose the rows of a batch are.
+
+    Attributes:
+        numbers: (B,) the user's own number of each; empty if they have none.
+        of: what they are rows of.
+        names: the user's own name of each; empty if they have none.
+    """
+
+    numbers: npt.NDArray[np.integer]
+    of: str = "data"
+    names: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -116,14 +130,13 @@ def explain(
     optimizer = model.optimizer
     if isinstance(optimizer, keras.optimizers.Optimizer) and not optimizer.built:
         optimizer.build(model.trainable_variables)
-    return explain_step(model, tree, np.arange(examples.size))
+    return explain_step(model, tree, Rows(np.arange(examples.size), "batch"))
 
 
 def explain_step(
     model: keras.Model,
     batch: tuple[Any, ...],
-    rows: npt.NDArray[np.integer],
-    names: Sequence[str] = (),
+    rows: Rows,
     variables: Mapping[str, Any] | None = None,
 ) -> Explanation | None:
     """`explain` of a batch of tensors, as ``train_step`` takes it.
@@ -131,8 +144,7 @@ def explain_step(
     Args:
         model: compiled and built, in the state that the step starts from.
         batch: (x,), (x, y) or (x, y, sample_weight).
-        rows: the user's own number of each row; empty if they have none.
-        names: the user's own name of each row; empty if they have none.
+        rows: whose its rows are.
         variables: everything that the step reads or changes by path, where more of it is known than the model's.
     """
     variables = variables or _variables(model)
@@ -150,8 +162,7 @@ def explain_step(
     trace = watch.result()
     if trace.culprit is None:
         return None
-    size = len(next(iter(given.values()))) if given else 0
-    return _explained(model, trace, before, rows if len(rows) == size else np.arange(size), names)
+    return _explained(model, trace, before, rows)
 
 
 def _take(model: keras.Model, batch: tuple[Any, ...], watch: Watch) -> None:
@@ -210,9 +221,7 @@ def _named(batch: tuple[Any, ...]) -> list[tuple[str, Tensor]]:
     return named
 
 
-def _explained(
-    model: keras.Model, trace: Trace, before: Mapping[str, Any], rows: npt.NDArray[np.integer], names: Sequence[str]
-) -> Explanation:
+def _explained(model: keras.Model, trace: Trace, before: Mapping[str, Any], rows: Rows) -> Explanation:
     culprit = trace.culprit
     assert culprit is not None
     weights = {v.path: before[v.path] for v in model.trainable_variables if v.path in before}
@@ -229,12 +238,25 @@ def _explained(
         heads=culprit.heads,
         part=culprit.part,
         shape=culprit.value.shape,
-        where=_where(culprit, rows, names),
+        where=_where(culprit, rows),
         reached=trace.reached,
         cause=cause,
         evidence=evidence,
-        masked=tuple(dict.fromkeys(f"{m.type} at {m.place or m.place.layer or 'the loss'}" for m in trace.masked)),
+        masked=tuple(
+            dict.fromkeys(
+                f"{m.type} at {m.place or m.place.layer or 'the loss'}"
+                for m in trace.masked
+                if m.place != culprit.place
+            )
+        ),
     )
+
+
+def _masked(trace: Trace) -> tuple[str, ...]:
+    """Where else something is not finite; the same line may be at work twice, as for a metric."""
+    assert trace.culprit is not None
+    others = [m for m in trace.masked if m.place != trace.culprit.place]
+    return tuple(dict.fromkeys(f"{m.type} at {m.place or m.place.layer or 'the loss'}" for m in others))
 
 
 def _tensor(culprit: Operation) -> str:
@@ -248,7 +270,7 @@ def _tensor(culprit: Operation) -> str:
     return "/".join(part for part in parts if part)
 
 
-def _where(culprit: Operation, rows: npt.NDArray[np.integer], names: Sequence[str]) -> str:
+def _where(culprit: Operation, rows: Rows) -> str:
     value = culprit.value.astype(np.float64) if culprit.value.dtype.kind != "c" else culprit.value
     bad = ~np.isfinite(value)
     if value.ndim == 0:
@@ -256,9 +278,9 @@ def _where(culprit: Operation, rows: npt.NDArray[np.integer], names: Sequence[st
     first = tuple(int(index) for index in np.unravel_index(int(bad.argmax()), bad.shape))
     place = list(first)
     text = f"{int(bad.sum()):,} of {bad.size:,} values are not finite, the first at {place} is {value[first]}"
-    if culprit.part in ("input", "forward", "loss", "gradient") and len(value) == len(rows) > 0:
-        name = f" ({names[first[0]]})" if len(names) else ""
-        text += f": row {rows[first[0]]} of the data{name}"
+    if culprit.part in ("input", "forward", "loss", "gradient") and len(value) == len(rows.numbers) > 0:
+        name = f" ({rows.names[first[0]]})" if rows.names else ""
+        text += f": row {rows.numbers[first[0]]} of the {rows.of}{name}"
     return text + "."
 
 

@@ -14,7 +14,7 @@ from jointdec.dataset import Dataset
 from jointdec.errors import UserError
 from jointdec.objective.formulation import make_formulation
 from jointdec.training import make_training
-from jointdec.training.fitting_labels import fit_labels
+from jointdec.training.from_config import fit_labels
 from jointdec.training.loop import Loop
 from jointdec.training.order import steps_per_epoch
 from jointdec.training.result import Values, columns

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from jointdec.divergence.catalogue import CAUSES
-from jointdec.divergence.explain import Explanation
+from jointdec.divergence.explain import Explanation, Rows
 from jointdec.training.compiled import CompiledLoop
 from jointdec.training.result import EpochResult, diverged_at
 from jointdec.training.state import State
@@ -116,7 +116,7 @@ def _explained(loop: CompiledLoop, epoch: int, step: int, rows: npt.NDArray[np.i
     now, before = loop.state(), loop.bad_state
     assert before is not None
     loop.restore(before)
-    explanation = loop.explain(epoch, step, rows)
+    explanation = loop.explain(epoch, step, Rows(rows))
     loop.restore(now)
     return explanation
 

@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from jointdec.config import Config
 from jointdec.dataset import Dataset
+from jointdec.divergence.explain import Rows
 from jointdec.divergence.last_good import start_from
 from jointdec.divergence.record import NOT_FOUND, Divergence
 from jointdec.divergence.runaway import Runaway
@@ -35,10 +36,12 @@ def take_again(config: Config, dataset: Dataset, state: State, step: int) -> Div
     rows = batch_of_step(config, dataset, step)
     epoch, within = divmod(step, order.steps_per_epoch(len(dataset.train), config.training.batch_size))
     plain = replace(config, training=replace(config.training, name="compiled", jit=False))
-    names = [dataset.train.names[row] for row in rows] if dataset.train.names else ()
+    told = Rows(dataset.train.origin[rows]) if len(dataset.train.origin) else Rows(rows, "train split")
+    if dataset.train.names:
+        told = told._replace(names=[dataset.train.names[row] for row in rows])
     by_operation = start_from(plain, dataset, state)
     assert isinstance(by_operation, CompiledLoop)
-    if found := by_operation.explain(epoch, within, rows, names):
+    if found := by_operation.explain(epoch, within, told):
         masked = f" Not finite as well, but masked out: {', '.join(found.masked)}." if found.masked else ""
         return Divergence(
             step,

@@ -126,7 +126,7 @@ class Watch:
         self._variables = {id(v): path for path, v in variables.items()}
         self._handles = {variable.handle._id: (path, variable) for path, variable in variables.items()}
         self._lasting = set(lasting)
-        self._keep: list[Any] = []  # an id is only an id while its tensor lives
+        self._given = given
         for name, tensor in given.items():
             self._give(name, "input", tensor._id, np.asarray(tensor))
         for handle, (path, variable) in self._handles.items():
@@ -152,8 +152,8 @@ class Watch:
     def begin_loss(self, heads: Mapping[str, Tensor]) -> None:
         """From here to `end_loss` operations are the loss's; those of each output are told apart from here on."""
         self._part = "loss"
-        for head, tensor in heads.items():
-            self._keep.append(tensor)
+        labels = {head: self._given[f"y/{head}"] for head in heads if f"y/{head}" in self._given}
+        for head, tensor in (*heads.items(), *labels.items()):
             self._heads[tensor._id] = self._heads.get(tensor._id, frozenset()) | {head}
 
     def end_loss(self, loss: Tensor) -> None:

@@ -11,19 +11,17 @@ import numpy as np
 import numpy.typing as npt
 
 from jointdec.divergence.own_model import StepDivergence, find_divergence
-from jointdec.fitting.asked import Asked
-from jointdec.fitting.data import Given, Prepared, prepare
+from jointdec.fitting.data import Asked, Given, Prepared, prepare
 from jointdec.fitting.run import Run
 from jointdec.interrupt import stop_request
 from jointdec.reporting.curve_arrays import epochs_frame, norms_frame, save_curves, steps_frame
 from jointdec.reporting.terminal import FitTerminal
 from jointdec.tracking.tracker import Tracker
-from jointdec.training.logs import Logs, numbers
 from jointdec.training.loop import Policy
 from jointdec.training.matching import matching
 from jointdec.training.own_model import OwnModelLoop
 from jointdec.training.result import EpochResult, diverged_at
-from jointdec.training.step import head_name
+from jointdec.training.step import Logs, head_name, numbers
 
 
 class ProgramTraining:

@@ -10,7 +10,7 @@ import keras
 import pandas as pd
 
 from jointdec.divergence.own_model import StepDivergence
-from jointdec.training.logs import numbers
+from jointdec.training.step import numbers
 
 SHOWN = 10  # epochs in a notebook's table
 

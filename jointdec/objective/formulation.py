@@ -1,7 +1,7 @@
 """What a formulation offers: how the heads' losses become one number to differentiate, and nothing else.
 
 The training loops, the optimizer, the checkpoint and the metrics are shared and never ask which one it is. A class
-says in ``summary`` what it is; ``loss.name`` is the name of its module here, or one of the problem's own.
+says in ``summary`` what it is; ``loss.name`` is one of `jointdec.objective.formulations`, or of the problem's own.
 """
 
 from __future__ import annotations
@@ -109,7 +109,7 @@ class Formulation(ABC):
 def formulation_class(problem: Problem, name: str) -> type[Formulation]:
     """The class that ``loss.name`` means for this problem; its module is imported now, since not all run everywhere."""
     if name in OBJECTIVES:
-        return import_module(f"jointdec.objective.{name}").FORMULATION  # type: ignore[no-any-return]
+        return import_module("jointdec.objective.formulations").FORMULATIONS[name]  # type: ignore[no-any-return]
     module, _, member = problem.formulations[name].partition(":")
     return getattr(import_module(module), member)  # type: ignore[no-any-return]
 

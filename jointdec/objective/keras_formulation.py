@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import keras
@@ -14,11 +14,26 @@ from jointdec.config import Config
 from jointdec.dataset import map_leaves
 from jointdec.objective.formulation import Formulation, Labels, Tensor
 from jointdec.objective.heads import HeadLoss, Term, mean_of, sums_of
-from jointdec.objective.live import Live
 from jointdec.objective.measures import Measures
 from jointdec.problem import Problem
 from jointdec.problems.blame import blamed
 from jointdec.problems.building import by_head
+
+
+class Live:
+    """Holds a Keras variable but is no layer or variable itself.
+
+    So Keras does not count it among a model's weights, and the parameter counts stay those of the network. Only
+    TensorFlow reads it anew in a compiled program; JAX bakes the value of the first trace in, so there a new value
+    needs a new model.
+    """
+
+    def __init__(self, value: float, dtype: str, name: str) -> None:
+        self.variable = keras.Variable(value, trainable=False, dtype=dtype, name=name)
+
+    def set(self, value: float) -> None:
+        """Give it another value."""
+        self.variable.assign(value)
 
 
 class RecordedModel(keras.Model):  # type: ignore[misc]  # Keras ships no types
@@ -154,68 +169,61 @@ class KerasFormulation(Formulation):
     def loss(self, labels: Labels, heads: Labels, weights: Labels | None = None) -> dict[str, Tensor]:
         """See `Formulation.loss`; the total is what the model's own ``compute_loss`` returns."""
         total = self.model.compute_loss(y=labels, y_pred=heads, sample_weight=weights)
-        return {"loss": total, **self.head_losses(labels, heads, weights), **self.term_losses(labels, heads, weights)}
+        return {"loss": total, **self.means(labels, heads, weights)}
 
     def sums(self, labels: Labels, heads: Labels, weights: Labels) -> dict[str, tuple[Tensor, Tensor]]:
         """See `Formulation.sums`."""
         size = ops.cast(ops.shape(next(iter(heads.values())))[0], self.dtype)
         losses = self.loss(labels, heads, weights or None)
         if weights:  # what the total has besides heads and terms, as of regularisers; see `total_of`
-            live = {**self.loss_weights, **self.term_weights}
-            losses["loss"] -= sum(each.variable * losses[name] for name, each in live.items())
+            losses["loss"] -= sum(live.variable * losses[name] for name, live in self._live_weights().items())
         found = {name: (value * size, size) for name, value in losses.items()}
-        for name, loss in self.losses.items():
-            if name in weights:
-                found[name] = sums_of(self.values(loss, labels[name], heads[name]), weights[name])
-        for name, term in self.terms.items():
-            values, there = term.values(labels, heads, weights)
+        for name, values, there in self._places(labels, heads, weights) if weights else ():
             if there is not None:
                 found[name] = sums_of(values, there)
         return found
 
     def total_of(self, means: Mapping[str, float]) -> float:
         """See `Formulation.total_of`."""
-        live = {**self.loss_weights, **self.term_weights}
-        return means["loss"] + sum(
-            float(ops.convert_to_numpy(each.variable)) * means[name] for name, each in live.items()
-        )
+        live = {name: float(ops.convert_to_numpy(live.variable)) for name, live in self._live_weights().items()}
+        return means["loss"] + sum(weight * means[name] for name, weight in live.items())
 
     def values(self, loss: HeadLoss, y: Tensor, y_pred: Tensor) -> Tensor:
         """A head's loss a place: here what the problem says."""
         return loss.values(y, y_pred)
 
-    def head_losses(self, labels: Labels, heads: Labels, weights: Labels | None) -> dict[str, Tensor]:
-        """The heads' curves: each one's mean loss, unweighted."""
-        return {
-            name: mean_of(self.values(loss, labels[name], heads[name]), (weights or {}).get(name))
-            for name, loss in self.losses.items()
-        }
-
-    def term_losses(self, labels: Labels, heads: Labels, weights: Labels | None) -> dict[str, Tensor]:
-        """The terms' curves: each one's mean, unweighted."""
-        return {name: mean_of(*term.values(labels, heads, weights or {})) for name, term in self.terms.items()}
+    def means(self, labels: Labels, heads: Labels, weights: Labels | None) -> dict[str, Tensor]:
+        """The curves of heads and terms: each one's mean, unweighted."""
+        places = self._places(labels, heads, weights or {})
+        return {name: mean_of(values, there) for name, values, there in places}
 
     def total(self, labels: Labels, heads: Labels, weights: Labels | None) -> Tensor:
         """The sum over heads and terms of weight x mean."""
-        parts = [
-            *((self.loss_weights[name], value) for name, value in self.head_losses(labels, heads, weights).items()),
-            *((self.term_weights[name], value) for name, value in self.term_losses(labels, heads, weights).items()),
-        ]
-        return sum(live.variable * value for live, value in parts)
+        live = self._live_weights()
+        return sum(live[name].variable * mean for name, mean in self.means(labels, heads, weights).items())
 
     def set_live(self, config: Config) -> None:
         """See `Formulation.set_live`."""
         for key, live in self._live.items():
             live.set(getattr(config.model, key))
-        for head, weight in config.loss.weights.items():
-            self.loss_weights[head].set(weight)
-        for term, weight in config.loss.terms.items():
-            self.term_weights[term].set(weight)
+        for name, weight in {**config.loss.weights, **config.loss.terms}.items():
+            self._live_weights()[name].set(weight)
+
+    def _live_weights(self) -> dict[str, Live]:
+        """Of heads and terms, which share no name."""
+        return {**self.loss_weights, **self.term_weights}
+
+    def _places(self, labels: Labels, heads: Labels, weights: Labels) -> Iterator[tuple[str, Tensor, Tensor | None]]:
+        """Of each head and term its name, the values a place, and their weights, if labels may be missing."""
+        for name, loss in self.losses.items():
+            yield name, self.values(loss, labels[name], heads[name]), weights.get(name)
+        for name, term in self.terms.items():
+            yield name, *term.values(labels, heads, weights)
 
     def _try_terms(self) -> None:
         """Terms and metrics are tried on zeros, so that a mistake in one is told before there is a run."""
-        labels = {name: loss.zeros()[0] for name, loss in self.losses.items()}
-        outputs = {name: loss.zeros()[1] for name, loss in self.losses.items()}
+        zeros = {name: loss.zeros() for name, loss in self.losses.items()}
+        labels, outputs = ({name: pair[place] for name, pair in zeros.items()} for place in range(2))
         for term in self.terms.values():
             term.values(labels, outputs, {})
         Measures(self.problem).sums(labels, outputs, {})

@@ -11,7 +11,6 @@ from keras import ops
 
 from jointdec.errors import BadProblem
 from jointdec.objective.heads import Term, mean_of, predictions, sums_of
-from jointdec.problem import DEFAULT_METRIC
 from jointdec.problems.blame import blamed
 
 if TYPE_CHECKING:
@@ -35,7 +34,7 @@ class Measures:
         self._of_head: dict[str, tuple[str, Callable[[Tensor, Tensor], Tensor]]] = {}
         self.stateful: dict[str, tuple[str, keras.metrics.Metric]] = {}
         for name, head in problem.heads.items():
-            for metric in (DEFAULT_METRIC[head.kind],) if head.metrics is None else head.metrics:
+            for metric in head.measured:
                 self._add(name, head, metric, problem.where)
         self._over_all = {
             name: Term(name, function if callable(function) else self._all_right, "metric", problem.where)

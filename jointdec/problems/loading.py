@@ -85,6 +85,7 @@ def _drawn(whole: Split, where: str) -> Dataset:
         raise BadProblem(f"{where} gives {size} rows, but at least {SMALLEST} are needed: to train, validate and test.")
     order = np.random.default_rng(SEED).permutation(size)
     held_out = max(1, size // 10)
+    whole = replace(whole, origin=np.arange(size))
     test, val, train = (whole.rows(np.sort(part)) for part in np.split(order, [held_out, 2 * held_out]))
     return Dataset(train, val, test)
 

@@ -34,7 +34,7 @@ from jointdec.reporting.names import higher_is_better, is_share
 from jointdec.training.result import EpochResult, Values
 
 if TYPE_CHECKING:
-    from jointdec.training.logs import Logs
+    from jointdec.training.step import Logs
 
 BARS = (BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
 EXAMPLES = 3  # of the records that were skipped
@@ -222,7 +222,7 @@ class FitTerminal:
     @contextmanager
     def epochs(self, total: int) -> Iterator[Callable[[EpochResult, Logs], None]]:
         """The training: takes each epoch with its logs."""
-        from jointdec.training.logs import numbers  # imports Keras, which no other terminal needs
+        from jointdec.training.step import numbers  # imports Keras, which no other terminal needs
 
         columns = (TextColumn("[bold]epoch[/]"), *BARS, TextColumn("{task.description}"))
         with Progress(*columns, console=self._console, disable=not self._bar) as progress:

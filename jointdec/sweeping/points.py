@@ -130,6 +130,11 @@ def override_of(key: str, value: Value) -> str:
     return f"{key}={value if isinstance(value, str) else json.dumps(value)}"
 
 
+def overrides_of(fixed: Sequence[str], point: Point) -> list[str]:
+    """What one would type to train a point; a group's choice stands before the values in it."""
+    return [*fixed, *(override_of(key, value) for key, value in point.items())]
+
+
 def value_of(config: Config, key: str) -> Any:  # noqa: ANN401 (any value of a configuration)
     """The value of a dotted key.
 

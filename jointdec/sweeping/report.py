@@ -4,21 +4,27 @@ from __future__ import annotations
 
 import csv
 import json
+import shlex
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from optuna.study import Study
+from omegaconf import OmegaConf
+from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
+from jointdec.config import GROUPS, Config
+from jointdec.problems import find, ships
 from jointdec.reporting.study_figures import draw, page
-from jointdec.sweeping.best import best_trials, experiment_file, run_command
 from jointdec.sweeping.plan import Plan
-from jointdec.sweeping.points import Points
+from jointdec.sweeping.points import Point, Points, overrides_of
 from jointdec.sweeping.study import CAUSE, EPOCHS, RUN_ID, repeated
+from jointdec.tracking.uri import hide_credentials
 
 if TYPE_CHECKING:
     from jointdec.tracking.study_run import StudyRun
+
 
 TOP = 5  # trials in the table at the end and in summary.json
 
@@ -53,7 +59,7 @@ def report(plan: Plan, study: Study, outcome: str, run: StudyRun | None) -> list
     draw(study, objectives, folder / "figures")
     (folder / "study.html").write_text(page(study, objectives, text), encoding="utf-8")
     if run:
-        _record(run, folder, counts, best, objectives, text)
+        _record(run, plan, counts, best, text)
     return best
 
 
@@ -104,14 +110,8 @@ def _text(plan: Plan, counts: dict[str, int], top: Sequence[dict[str, Any]]) -> 
     return "\n".join(lines)
 
 
-def _record(  # noqa: PLR0913, PLR0917 (what the report is made of)
-    run: StudyRun,
-    folder: Path,
-    counts: dict[str, int],
-    best: Sequence[FrozenTrial],
-    objectives: Sequence[str],
-    text: str,
-) -> None:
+def _record(run: StudyRun, plan: Plan, counts: dict[str, int], best: Sequence[FrozenTrial], text: str) -> None:
+    folder, objectives = plan.folder, plan.settings.objective
     for name in ("summary.json", "trials.csv", "study.html"):
         run.log_artifact(folder / name)
     for part in ("figures", "experiment"):
@@ -123,3 +123,36 @@ def _record(  # noqa: PLR0913, PLR0917 (what the report is made of)
     run.log_metrics(metrics)
     *facts, command = text.splitlines() if best else [*text.splitlines(), ""]
     run.describe("\n\n".join(facts) + (f"\n\n    {command}" if command else ""))
+
+
+def best_trials(study: Study, count: int) -> list[FrozenTrial]:
+    """The best complete trials, the best first; of several objectives all trials that no other one dominates."""
+    if len(study.directions) > 1:
+        return sorted(study.best_trials, key=lambda trial: trial.values[0])
+    complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+    down = study.direction == StudyDirection.MINIMIZE
+    return sorted(complete, key=lambda trial: trial.values[0] if down else -trial.values[0])[:count]
+
+
+def run_command(fixed: Sequence[str], point: Point) -> str:
+    """The command that trains a point, for everybody to see: credentials are struck out."""
+    return shlex.join(["python", "-m", "jointdec.run", *map(hide_credentials, overrides_of(fixed, point))])
+
+
+def experiment_file(config: Config, command: str) -> str:
+    """A file for conf/experiment, or for a folder given with ``--config-dir``, that trains a configuration."""
+    values: dict[str, Any] = asdict(config)
+    del values["tracking"]  # where to record is for the one to decide who runs it
+    for group in ("model", "loss"):
+        if values[group].get("specimen", ...) is None:
+            del values[group]["specimen"]
+    groups = [*GROUPS]
+    if find(config.problem).groups() is None:
+        groups += ["data", "model"]
+    defaults = [{f"override /{group}": values[group]["name"]} for group in groups if group in values]
+    if ships(config.problem):
+        defaults.append({"override /problem": config.problem})
+    else:
+        del values["problem"]  # the command line names it: python -m jointdec.run +experiment=best problem=house.py
+    text = OmegaConf.to_yaml(OmegaConf.create({"defaults": defaults, **values}))
+    return f"# @package _global_\n# {command}\n{text}"

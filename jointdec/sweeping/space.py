@@ -18,8 +18,8 @@ from optuna.trial import Trial
 from jointdec.config import Config
 from jointdec.errors import UserError
 from jointdec.sweeping.points import Configure, Point, Value, is_group, override_of, value_of
-from jointdec.sweeping.settings import WEIGHTED
 
+WEIGHTED = ("train/loss", "val/loss")
 TOGETHER = ("training.name", "training.precision")  # see jointdec.config._check_combination
 SYNTAX = "interval(0.1,10), tag(log,interval(0.1,10)), range(1,10,2) or choice(a,b)"
 

@@ -24,7 +24,7 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 from jointdec.config import Config
 from jointdec.errors import UserError
 from jointdec.problems import DEFAULT
-from jointdec.sweeping.settings import SweepConfig
+from jointdec.sweeping.plan import SweepConfig
 from jointdec.sweeping.space import Space, grid
 from jointdec.tracking.environment import HOST, host, is_alive
 from jointdec.tracking.records import added, flat, spelling

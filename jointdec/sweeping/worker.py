@@ -13,8 +13,7 @@ from dataclasses import dataclass
 from threading import Event, Thread
 from typing import TYPE_CHECKING
 
-from jointdec.command import BAD_INPUT, EXIT_CODES
-from jointdec.errors import UserError
+from jointdec.command import EXIT_CODES, exit_code
 from jointdec.sweeping.plan import Plan
 
 if TYPE_CHECKING:
@@ -67,13 +66,7 @@ def run_worker(work: Work, share: Share) -> None:
         os.sched_setaffinity(0, share.cores)
     if share.gpu is not None:
         os.environ["CUDA_VISIBLE_DEVICES"] = share.gpu
-    try:
-        sys.exit(_run_trials(work, share))
-    except UserError as error:
-        print(f"jointdec: {error}", file=sys.stderr)
-        sys.exit(BAD_INPUT)
-    except KeyboardInterrupt:
-        sys.exit(INTERRUPTED)
+    sys.exit(exit_code(lambda: _run_trials(work, share)))
 
 
 def _run_trials(work: Work, share: Share) -> int:

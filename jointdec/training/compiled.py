@@ -11,18 +11,17 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, Literal
 
 import numpy as np
-import numpy.typing as npt
 import tensorflow as tf
 
-from jointdec.divergence.explain import Explanation, explain_step
+from jointdec.divergence.explain import Explanation, Rows, explain_step
 from jointdec.errors import UserError
 from jointdec.training.feed import Feed
 from jointdec.training.loop import Loop, Policy, Steps
-from jointdec.training.program import Chunk, Program, Ran, room_for_xla
+from jointdec.training.program import Chunk, Program, Ran, Span, room_for_xla
 from jointdec.training.state import State
 from jointdec.training.step import Batch, KerasStep, Step
 
@@ -105,16 +104,17 @@ class CompiledLoop(Loop):
         """See `Loop.run_steps`."""
         batches = self._feed.batches
         number, offset = divmod(first, self.capacity)
+        began = epoch * self._steps
         full = min(stop, batches.full)
         parts = []
         if first < full:
             chunk = self._feed.chunk(epoch, number)
-            parts.append(
-                self._run(chunk, batches.size, epoch, number * self.capacity, (offset, offset + full - first), norms)
-            )
+            span = Span(offset, offset + full - first, began + number * self.capacity, norms, self.stops)
+            parts.append(self._run(chunk, batches.size, span))
         finite = not parts or (len(parts[0].rows) == full - first and bool(np.isfinite(parts[0].rows).all()))
         if stop > batches.full and (finite or not self.stops):
-            parts.append(self._run(self._feed.last(epoch), batches.rest, epoch, batches.full, (0, 1), norms))
+            span = Span(0, 1, began + batches.full, norms, self.stops)
+            parts.append(self._run(self._feed.last(epoch), batches.rest, span))
         self._sound = parts[-1].sound if parts else self._sound
         tables = [np.concatenate([part.rows, part.norms], axis=1) for part in parts]
         return self.every_step(epoch, first, np.concatenate(tables) if tables else np.empty(0), norms)
@@ -128,21 +128,12 @@ class CompiledLoop(Loop):
         batch: Batch = tf.nest.map_structure(lambda array: tf.gather(array, rows), chunk.data)
         return batch
 
-    def explain(
-        self, epoch: int, step: int, rows: npt.NDArray[np.integer], names: Sequence[str] = ()
-    ) -> Explanation | None:
-        """Take a step of an epoch from the state as it is, which it stays, and say what of it is not finite first.
-
-        Args:
-            epoch: its number.
-            step: of the epoch.
-            rows: the user's own number of each row of its batch; empty if they have none.
-            names: the user's own name of each row; empty if they have none.
-        """
+    def explain(self, epoch: int, step: int, rows: Rows) -> Explanation | None:
+        """Take a step of an epoch from the state as it is, which it stays, and say what of it is not finite first."""
         taken = self._step
         if not isinstance(taken, KerasStep):
             return None
-        return explain_step(taken.model, taken.prepare(self.batch(epoch, step)), rows, names, taken.variables())
+        return explain_step(taken.model, taken.prepare(self.batch(epoch, step)), rows, taken.variables())
 
     def begin_epoch(self) -> None:
         """See `Loop.begin_epoch`."""
@@ -171,12 +162,10 @@ class CompiledLoop(Loop):
             variable.assign(state.values[path])
         self._sound = all(_is_finite(variable) for variable in self._checked())
 
-    def _run(  # noqa: PLR0913, PLR0917 (a chunk, and which steps of it)
-        self, chunk: Chunk, size: int, epoch: int, begins: int, steps: tuple[int, int], norms: int
-    ) -> Ran:
+    def _run(self, chunk: Chunk, size: int, span: Span) -> Ran:
         if size not in self._programs:
             self._programs[size] = self._program(chunk, size)
-        return self._programs[size](chunk, *steps, epoch * self._steps + begins, norms, self.stops)
+        return self._programs[size](chunk, span)
 
     def _program(self, chunk: Chunk, size: int) -> Program:
         start = time.perf_counter()
@@ -189,7 +178,7 @@ class CompiledLoop(Loop):
         """Take a step and undo it: one that is wrong in itself raises what is wrong, not what XLA makes of it."""
         program = Program(self._step, chunk, size, False, self._checked)
         before = self.state()
-        program(chunk, 0, 1, 0, 1, stops=True)
+        program(chunk, Span(0, 1))
         self.restore(before)
 
     def _checked(self) -> list[Any]:
@@ -228,7 +217,7 @@ class CompiledLoop(Loop):
         """Seconds a step; the state moves on."""
         count = min(steps, program.capacity)
         start = time.perf_counter()
-        program(chunk, 0, count, 0, self.policy.norms, stops=False)
+        program(chunk, Span(0, count, every=self.policy.norms, stops=False))
         return (time.perf_counter() - start) / count
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -45,7 +46,8 @@ class Evaluation:
         self._tf, self._formulation = tf, formulation
         self._measures = Measures(formulation.problem)
         self._program = tf.function(self._sums, jit_compile=jit, autograph=False)
-        self._update = tf.function(self._feed, autograph=False, reduce_retracing=True)
+        update = partial(update_metrics, formulation, self._measures)
+        self._update = tf.function(update, autograph=False, reduce_retracing=True)
 
     def __call__(self, data: Examples) -> dict[str, float]:
         """Means over the split: loss, heads, terms, metrics."""
@@ -63,7 +65,8 @@ class Evaluation:
 
         def add(first: Tensor, count: int, sums: Tensor) -> Tensor:
             indices = first + tf.range(count)
-            found = self._of_chunk(*tf.nest.map_structure(lambda array: tf.gather(array, indices), tuple(data)))
+            examples = tf.nest.map_structure(lambda array: tf.gather(array, indices), tuple(data))
+            found = chunk_sums(self._formulation, self._measures, *examples)
             return sums + tf.stack([[tf.cast(part, tf.float64) for part in found[name]] for name in names])
 
         _, sums = tf.while_loop(
@@ -74,13 +77,6 @@ class Evaluation:
         if size % chunk:
             sums = add(tf.constant(size - size % chunk), size % chunk, sums)
         return {name: (sums[place, 0], sums[place, 1]) for place, name in enumerate(names)}
-
-    def _of_chunk(self, x: Any, y: Any, weights: Any) -> dict[str, tuple[Tensor, Tensor]]:  # noqa: ANN401
-        return chunk_sums(self._formulation, self._measures, x, y, weights)
-
-    def _feed(self, x: Any, y: Any, weights: Any) -> None:  # noqa: ANN401
-        heads = self._formulation.heads(x)
-        self._measures.update(self._formulation.labels(y, _dtype(heads)), heads, weights)
 
 
 def evaluate_batchwise(formulation: Formulation, split: Split) -> dict[str, float]:
@@ -94,8 +90,7 @@ def evaluate_batchwise(formulation: Formulation, split: Split) -> dict[str, floa
 
     def feed(rows: slice) -> None:
         part = split.rows(rows)
-        heads = formulation.heads(part.x)
-        measures.update(formulation.labels(part.y, _dtype(heads)), heads, part.weights)
+        update_metrics(formulation, measures, part.x, part.y, part.weights)
 
     return means(formulation, sums, bool(split.weights)) | keras_metrics(measures, len(split), feed)
 
@@ -111,6 +106,12 @@ def chunk_sums(
     heads = formulation.heads(x)
     labels = formulation.labels(y, _dtype(heads))
     return {**formulation.sums(labels, heads, weights), **measures.sums(labels, heads, weights)}
+
+
+def update_metrics(formulation: Formulation, measures: Measures, x: Any, y: Any, weights: Any) -> None:  # noqa: ANN401 (trees)
+    """Show Keras's own metrics some examples."""
+    heads = formulation.heads(x)
+    measures.update(formulation.labels(y, _dtype(heads)), heads, weights)
 
 
 def means(formulation: Formulation, sums: Mapping[str, tuple[float, float]], weighted: bool) -> dict[str, float]:

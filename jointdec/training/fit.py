@@ -19,10 +19,9 @@ from jointdec.dataset import Dataset, Split, map_leaves
 from jointdec.objective.keras_formulation import KerasFormulation
 from jointdec.training.evaluation import evaluate_batchwise
 from jointdec.training.feed import CHUNK
+from jointdec.training.from_config import keras_optimizer, layers_of, policy_of
 from jointdec.training.loop import Loop, Steps
-from jointdec.training.optimizers import keras_optimizer
 from jointdec.training.order import batch_order
-from jointdec.training.policy import layers_of, policy_of
 from jointdec.training.state import State, by_path
 
 NORMS = "squared_norms"  # the variable that carries them out of the compiled step

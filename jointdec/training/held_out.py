@@ -9,9 +9,8 @@ import keras
 import tensorflow as tf
 
 from jointdec.training.feed import Feed
-from jointdec.training.logs import Logs, opened, read
 from jointdec.training.program import Chunk, one_program
-from jointdec.training.step import Batch, losses_by_output, sums_apart
+from jointdec.training.step import Batch, Logs, losses_by_output, opened, read, sums_apart
 
 Tensor = Any  # TensorFlow has no types
 

@@ -13,14 +13,12 @@ import tensorflow as tf
 
 from jointdec.training.arrays import Array, cast, keras_dtype
 from jointdec.training.compiled import CompiledLoop, Jit
-from jointdec.training.dataset_feed import DatasetFeed, require_room
-from jointdec.training.feed import Feed, Resident, Streamed
+from jointdec.training.feed import DatasetFeed, Feed, Resident, Streamed, require_room
 from jointdec.training.held_out import HeldOut
 from jointdec.training.inputs import Examples
-from jointdec.training.logs import Logs, numbers
 from jointdec.training.loop import Policy
 from jointdec.training.order import batch_order
-from jointdec.training.step import Batch, KerasStep, head_name
+from jointdec.training.step import Batch, KerasStep, Logs, head_name, numbers
 
 Order = Callable[[int], npt.NDArray[np.integer]]
 SHARE = 0.5  # of the free memory that data may take, where nothing is said

@@ -22,9 +22,8 @@ from jointdec.problems import find
 from jointdec.training.compiled import CompiledLoop, Jit
 from jointdec.training.evaluation import Evaluation, on_device
 from jointdec.training.feed import Resident
-from jointdec.training.optimizers import keras_optimizer, set_live
+from jointdec.training.from_config import keras_optimizer, layers_of, policy_of, set_live
 from jointdec.training.order import batch_order
-from jointdec.training.policy import layers_of, policy_of
 from jointdec.training.state import State
 from jointdec.training.step import Batch, KerasStep, Step
 

@@ -41,6 +41,24 @@ class Ran(NamedTuple):
     sound: bool
 
 
+class Span(NamedTuple):
+    """Which steps of a chunk to take, and how; within the program all of these are tensors.
+
+    Attributes:
+        first: the first step.
+        stop: the step to end before. A call with ``stop`` = ``first`` compiles without training.
+        before: the global number of the chunk's step 0.
+        every: gradient norms are taken in steps whose global number is a multiple of it.
+        stops: end at the first loss that is not finite.
+    """
+
+    first: int
+    stop: int
+    before: int = 0
+    every: int = 1
+    stops: bool = True
+
+
 def room_for_xla() -> bool:
     """Whether this process may have another program compiled by XLA.
 
@@ -86,44 +104,25 @@ class Program:
         self._take = step.trace(specs)
         self._run = one_program(self._loop, jit)
 
-    def __call__(  # noqa: PLR0913, PLR0917 (a chunk, and which steps of it)
-        self, chunk: Chunk, first: int, stop: int, before: int, every: int, stops: bool
-    ) -> Ran:
-        """Take the steps ``first`` to before ``stop`` of a chunk.
-
-        Args:
-            chunk: of the shapes that the program was made for.
-            first: the first step.
-            stop: the step to end before. A call with ``stop`` = ``first`` compiles without training.
-            before: the global number of the chunk's step 0.
-            every: gradient norms are taken in steps whose global number is a multiple of it.
-            stops: end at the first loss that is not finite.
-        """
-        numbers = (tf.constant(number, tf.int32) for number in (first, stop))
-        counts = (tf.constant(number, tf.int64) for number in (before, every))
-        rows, norms, reached, sound = self._run(chunk.data, chunk.rows, *numbers, *counts, tf.constant(stops))
-        taken = slice(first, int(reached))
+    def __call__(self, chunk: Chunk, span: Span) -> Ran:
+        """Take these steps of a chunk, which has the shapes that the program was made for."""
+        dtypes = (tf.int32, tf.int32, tf.int64, tf.int64, tf.bool)
+        tensors = Span(*map(tf.constant, span, dtypes))
+        rows, norms, reached, sound = self._run(chunk.data, chunk.rows, tensors)
+        taken = slice(span.first, int(reached))
         return Ran(rows.numpy()[taken], norms.numpy()[taken], bool(sound))
 
     def compile(self, chunk: Chunk) -> None:
         """Compile, without training."""
-        self(chunk, 0, 0, 0, 1, stops=True)
+        self(chunk, Span(0, 0))
 
     def by_xla(self, chunk: Chunk) -> Program:
         """The same loop, compiled with XLA."""
         return Program(self._step, chunk, self._batch_size, True, self._checked)
 
-    def _loop(  # noqa: PLR0913, PLR0917 (the data, and which steps)
-        self,
-        data: Any,  # noqa: ANN401 (a tree of tensors)
-        rows: Tensor,
-        first: Tensor,
-        stop: Tensor,
-        before: Tensor,
-        every: Tensor,
-        stops: Tensor,
-    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    def _loop(self, data: Any, rows: Tensor, span: Any) -> tuple[Tensor, Tensor, Tensor, Tensor]:  # noqa: ANN401 (tensors)
         step, size = self._step, self._batch_size
+        first, stop, before, every, stops = span
 
         def body(at: Tensor, curves: Tensor, norms: Tensor, _: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
             batch_rows = tf.slice(rows, [at * size], [size])

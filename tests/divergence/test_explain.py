@@ -221,7 +221,7 @@ def test_a_bad_row_of_the_batch_is_named(what, row):
     {"x": x, "y": y}[what][row] = np.nan
     found = jointdec.explain(model_of(last()), x, y)
     assert (found.tensor, found.cause) == (what, "bad_input")
-    assert f"row {row} of the data" in found.where
+    assert f"row {row} of the batch" in found.where
 
 
 def test_a_head_and_what_is_not_finite_for_it_are_named():

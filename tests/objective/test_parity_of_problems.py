@@ -75,7 +75,7 @@ def common(problem):
 def losses_after(config, dataset):
     from jointdec.objective.formulation import make_formulation
     from jointdec.training import make_training
-    from jointdec.training.fitting_labels import fit_labels
+    from jointdec.training.from_config import fit_labels
 
     formulation = make_formulation(config, dataset.train.x)
     training = make_training(config, formulation, fit_labels(dataset, formulation))

@@ -34,7 +34,7 @@ def trained(config, dataset=None):
     from jointdec.objective.formulation import make_formulation
     from jointdec.problems import find
     from jointdec.training import make_training
-    from jointdec.training.fitting_labels import fit_labels
+    from jointdec.training.from_config import fit_labels
 
     dataset = dataset or find(config.problem).load(config.data, silent)
     formulation = make_formulation(config, dataset.train.x)

@@ -11,7 +11,7 @@ from jointdec.errors import UserError
 from jointdec.objective.formulation import make_formulation
 from jointdec.problems import find
 from jointdec.problems.compose import with_problem
-from jointdec.training.fitting_labels import fit_labels
+from jointdec.training.from_config import fit_labels
 
 GOOD = {
     "imports": "import keras\nimport numpy as np\nimport jointdec\n",

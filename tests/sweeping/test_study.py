@@ -11,8 +11,8 @@ from optuna.trial import TrialState
 
 from jointdec.errors import UserError
 from jointdec.problems import find
+from jointdec.sweeping.plan import parse_settings
 from jointdec.sweeping.points import Points, take_apart
-from jointdec.sweeping.settings import parse_settings
 from jointdec.sweeping.space import corners, make_space
 from jointdec.sweeping.storage import open_storage, storage_uri
 from jointdec.sweeping.study import (

@@ -8,7 +8,7 @@ from typing import Any
 import keras
 from keras import layers, ops
 
-from jointdec.objective.live import Live
+from jointdec.objective.keras_formulation import Live
 from jointdec.problems.building import POLICIES
 from jointdec.problems.molecules.architecture import GRAM_WIDTH, Dense, Weights, architecture
 from jointdec.problems.molecules.config import ModelConfig

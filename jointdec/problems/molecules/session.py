@@ -12,9 +12,9 @@ from jointdec.dataset import Dataset, Split
 from jointdec.problems.molecules.tf1_graph import Tf1Graph
 from jointdec.training.evaluation import evaluate_batchwise
 from jointdec.training.feed import CHUNK
+from jointdec.training.from_config import layers_of, policy_of
 from jointdec.training.loop import Loop, Steps
 from jointdec.training.order import batch_order
-from jointdec.training.policy import layers_of, policy_of
 from jointdec.training.state import State
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import tensorflow as tf
 from keras.src.utils.python_utils import pythonify_logs
 
-from jointdec.training.logs import numbers, opened, read
+from jointdec.training.step import numbers, opened, read
 
 LOGS = {"loss": tf.constant(0.5), "all": {"mae": tf.constant(2.0), "within": {"deep": np.float32(3)}}, "whole": 1}
 

@@ -4,7 +4,7 @@ from omegaconf import OmegaConf
 from jointdec.config import conf_folder
 from jointdec.errors import UserError
 from jointdec.problems import find
-from jointdec.sweeping.settings import parse_settings
+from jointdec.sweeping.plan import parse_settings
 
 
 def settings(**changes):

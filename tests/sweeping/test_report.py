@@ -1,6 +1,6 @@
 import yaml
 
-from jointdec.sweeping.best import experiment_file, run_command
+from jointdec.sweeping.report import experiment_file, run_command
 
 
 def test_the_command_shows_every_value_in_full_and_no_password():

@@ -4,7 +4,7 @@ import keras
 import pytest
 
 from jointdec.errors import BadArgument
-from jointdec.training.callbacks import listed, that_want_batches
+from jointdec.fitting.keras_itself import listed, that_want_batches
 
 callbacks = keras.callbacks
 

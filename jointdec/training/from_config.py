@@ -1,11 +1,29 @@
-"""The Keras optimizer that a configuration names, with everything live that a sweep turns."""
+"""What the loops of the commands take from a configuration and a formulation: policy, optimizer, fitting labels."""
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 import keras
 import numpy as np
 
-from jointdec.config import BETA_1, BETA_2, AdamConfig, OptimizerConfig
+from jointdec.config import BETA_1, BETA_2, AdamConfig, Config, OptimizerConfig
+from jointdec.dataset import Dataset
+from jointdec.labels import fitted
+from jointdec.objective.formulation import Formulation
+from jointdec.objective.keras_formulation import KerasFormulation
+from jointdec.training.loop import Policy
+
+
+def policy_of(config: Config) -> Policy:
+    """What the configuration says about steps that are not finite, and about norms."""
+    training = config.training
+    return Policy(training.on_divergence, training.max_skipped, training.norms)
+
+
+def layers_of(formulation: Formulation) -> tuple[str, ...]:
+    """The paths of the layers that train, in the order of their variables."""
+    return tuple(dict.fromkeys(name.rpartition("/")[0] or name for name in formulation.variables))
 
 
 def keras_optimizer(
@@ -39,3 +57,22 @@ def set_live(optimizer: keras.optimizers.Optimizer, config: OptimizerConfig) -> 
     inner.learning_rate = config.learning_rate
     if isinstance(config, AdamConfig):
         inner.epsilon.assign(config.epsilon)
+
+
+def fit_labels(dataset: Dataset, formulation: Formulation) -> Dataset:
+    """The data set, checked against the model.
+
+    Raises:
+        BadProblem: labels or weights have another shape than the outputs ask for.
+    """
+    if not isinstance(formulation, KerasFormulation):
+        return dataset  # of molecules, whose shapes are known
+    problem = formulation.problem
+    shapes = {head: loss.shape for head, loss in formulation.losses.items()}
+    fit = dataset.with_splits(
+        {
+            name: fitted(split, problem.heads, shapes, f"the {name} split of {problem.where}")
+            for name, split in dataset.splits.items()
+        }
+    )
+    return replace(fit, identity=dataset.digest)  # a replay knows the data before it has a model
