@@ -7,6 +7,7 @@ NaN gets into a gradient by way of a product with 0.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -55,7 +56,7 @@ def checked(split: Split, heads: Mapping[str, Head], where: str) -> Split:
         if name in split.weights:
             weights[name] = _weights(split.weights[name], name, size, where)
         y[name] = _labels(labels, weights.get(name), name, head, where)
-    return Split(split.x, y, weights, split.names)
+    return replace(split, y=y, weights=weights)
 
 
 def fitted(split: Split, heads: Mapping[str, Head], shapes: Mapping[str, tuple[int, ...]], where: str) -> Split:
@@ -69,7 +70,7 @@ def fitted(split: Split, heads: Mapping[str, Head], shapes: Mapping[str, tuple[i
         y[name] = _of_shape(split.y[name], head, shapes[name], f"y[{name!r}] of {where}", name)
         if name in weights:
             weights[name] = _over_places(weights[name], y[name], head, shapes[name], f"weights[{name!r}] of {where}")
-    return Split(split.x, y, weights, split.names)
+    return replace(split, y=y, weights=weights)
 
 
 def label_problem(split: Split, heads: Mapping[str, Head], where: str) -> str | None:
