@@ -9,7 +9,6 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -19,8 +18,7 @@ from jointdec.comparing.groups import Group
 from jointdec.comparing.measured import Curve
 from jointdec.reporting.curves import BLACK, BLUE, GREEN, VERMILLION, set_loss_scale, set_positive_log
 from jointdec.reporting.names import is_share
-
-Values = npt.NDArray[np.float64]
+from jointdec.training.result import Values
 
 COLOURS = (BLUE, VERMILLION, GREEN, "#CC79A7", "#E69F00", "#56B4E9", BLACK)
 DASHES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (8, 2)), (0, (1, 1)))

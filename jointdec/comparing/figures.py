@@ -13,12 +13,13 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from jointdec.comparing.comparison import Comparison
-from jointdec.comparing.drawing import BAND, Values, bands, in_percent, legend, panels, scale_of, style
+from jointdec.comparing.drawing import BAND, bands, in_percent, legend, panels, scale_of, style
 from jointdec.comparing.measured import Measured, head_of
 from jointdec.comparing.words import value
 from jointdec.errors import UserError
 from jointdec.reporting.curves import BLACK, set_positive_log
 from jointdec.reporting.names import SPLITS, higher_is_better, is_share, part_of
+from jointdec.training.result import Values
 
 MANY = 60  # runs of a group, above which its points are drawn smaller
 MOST = 12  # learning curves on the page

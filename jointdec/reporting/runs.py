@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlparse
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 from mlflow import MlflowClient
 from mlflow.entities import Run
@@ -30,11 +29,11 @@ from jointdec.reporting.curve_arrays import AXES, axis_of
 from jointdec.tracking.records import with_added
 from jointdec.tracking.store import connect
 from jointdec.tracking.uri import hide_credentials, in_brief, resolve_uri
+from jointdec.training.result import Values
 
 if TYPE_CHECKING:
     from mlflow.store.entities import PagedList
 
-Values = npt.NDArray[np.float64]
 FACTS = (
     *("run_id", "run_name", "experiment_id", "status", "outcome", "started"),
     *("data_digest", "devices", "commit", "artifacts"),

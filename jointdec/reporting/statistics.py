@@ -7,10 +7,9 @@ from collections.abc import Hashable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 from scipy import stats
 
-Values = npt.NDArray[np.float64]
+from jointdec.training.result import Values
 
 LEVEL = 0.95
 RESAMPLES = 9999
