@@ -187,7 +187,7 @@ STOCK = {  # a model without a line of the user's: operation, cause, part, and a
         lambda: model_of(Own(lambda x: 1e5 * x, dtype="float32"), layers.Dense(4, dtype="mixed_float16"), last()),
         "Cast",
         "forward",
-        "dense/Cast",
+        "/Cast",
     ),
 }
 

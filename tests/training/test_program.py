@@ -12,6 +12,9 @@ from jointdec.training.order import batch_order
 from jointdec.training.problem_loop import CompiledTraining
 
 FORMULATIONS = ["joint", "split", "tf_native"]
+each_formulation = pytest.mark.parametrize(
+    "loss", [pytest.param(name, marks=[] if name == "joint" else pytest.mark.slow) for name in FORMULATIONS]
+)
 LOSSES = ("loss", "nodes", "edges")
 TINY = ["model.tower=[8]", "training.batch_size=10", "training.norms=1"]
 
@@ -61,9 +64,7 @@ def train(make_config, make_dataset):
     return functools.cache(run)
 
 
-@pytest.mark.parametrize(
-    "loss", [pytest.param(name, marks=[] if name == "joint" else pytest.mark.slow) for name in FORMULATIONS]
-)
+@each_formulation
 def test_two_epochs_with_an_incomplete_last_batch_are_those_of_a_numpy_loop(train, make_dataset, decoder_truth, loss):
     results, weights, start, config = train(f"loss={loss}", "training.precision=float64", "seed=3")
     rows, expected = numpy_training(decoder_truth, config, start, make_dataset(23).train, (0, 1))
@@ -111,7 +112,7 @@ def test_the_same_run_twice_gives_the_same_bits(train):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("loss", FORMULATIONS)
+@each_formulation
 def test_without_jit_the_same_program_runs_as_a_tensorflow_graph(train, loss):
     flags = [f"loss={loss}", "training.precision=float64", "seed=3"]
     (xla, one, *_), (graph, other, *_) = train(*flags), train(*flags, "training.jit=false")

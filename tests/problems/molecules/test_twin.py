@@ -84,6 +84,7 @@ def test_a_step_compiled_with_xla_has_the_same_tensors(trained):
         np.testing.assert_allclose(compiled[name].value, entry.value, rtol=1e-7, atol=1e-9, err_msg=name)
 
 
+@pytest.mark.slow
 def test_float16_is_traced_in_float16_with_the_scale_of_the_loss(make_config, make_dataset):
     config, dataset = make_config(*TINY[:2], "loss=tf_native", "training.precision=float16"), make_dataset(60)
     loop = make_training(config, make_formulation(config), dataset)
