@@ -21,6 +21,7 @@ from jointdec.reporting.curves import BLACK, set_positive_log
 from jointdec.reporting.names import SPLITS, higher_is_better, is_share, part_of
 from jointdec.training.result import Values
 
+MARGIN = 0.005  # of a share's axis, beside 0 and 1, for a point that lies there
 MANY = 60  # runs of a group, above which its points are drawn smaller
 MOST = 12  # learning curves on the page
 PICTURED = 4  # runs, of as many groups
@@ -147,6 +148,8 @@ def _finals(comparison: Comparison) -> Plot | None:
         if is_share(metric):
             in_percent(axes.xaxis)
             axes.set_xlabel("percent")
+            least, most = axes.get_xlim()
+            axes.set_xlim(max(least, -MARGIN), min(most, 1 + MARGIN))  # there are no shares beyond
         axes.set_yticks(range(len(comparison.groups)), [g.name for g in comparison.groups])
         axes.set_ylim(len(comparison.groups) - 0.5, -0.5)
     texts = [
