@@ -108,7 +108,7 @@ def test_at_least_allows_its_bound_and_above_does_not(value, bound):
     assert (Limits(above=bound).problem(value) is None) == (value > bound)
 
 
-@settings(max_examples=30)  # each composes
+@settings(max_examples=15)  # each composes
 @given(st.floats(allow_nan=True, allow_infinity=True))
 def test_a_learning_rate_is_taken_exactly_if_it_is_finite_and_positive(value):
     with initialize_config_dir(str(conf_folder()), version_base="1.3"):

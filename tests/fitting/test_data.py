@@ -89,7 +89,8 @@ def test_another_epoch_and_another_seed_have_another_order():
     assert rows_of(1)[0] not in (first, second)
 
 
-@pytest.mark.parametrize("jit", [False, pytest.param(True, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("jit", [False, True])
 def test_the_same_seed_gives_the_same_bits(jit):
     data = {"sample_weight": W, "batch_size": BATCH, "validation_split": 0.3, "jit": jit, "seed": 5}
     first = trained(X, Y, **data)

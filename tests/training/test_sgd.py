@@ -53,6 +53,7 @@ def test_a_common_factor_of_the_loss_weights_is_a_factor_of_the_rate(make_config
         np.testing.assert_allclose(ends[1][name], value, rtol=0, atol=1e-12, err_msg=name)
 
 
+@pytest.mark.slow
 def test_the_trace_of_a_step_ends_in_the_weights_that_the_loop_ends_in(make_config, make_dataset):
     config, dataset = make_config("loss=tf_native", *FLAGS), make_dataset(10)
     formulation = make_formulation(config)

@@ -117,7 +117,9 @@ def test_a_layer_of_huge_weights_is_a_weight_overflow_and_not_a_learning_rate(di
     assert "edges_2/kernel reaches 1e+30" in found.evidence
 
 
-@pytest.mark.parametrize(("moment", "of_keras"), [("first", "momentum"), ("second", "velocity")])
+@pytest.mark.parametrize(
+    ("moment", "of_keras"), [("first", "momentum"), pytest.param("second", "velocity", marks=pytest.mark.slow)]
+)
 def test_a_moment_that_is_nan_is_a_corrupted_state(diverge, moment, of_keras):
     def corrupt(state):
         return with_number(state, moment_path("edges_1/kernel", of_keras), np.nan)
