@@ -42,7 +42,7 @@ CAUSES = {
         "numbers.",
     ),
     "learning_rate": Cause(
-        "The steps were too long: the weights are large beside the initial ones because of them, and the decoder "
+        "The steps were too long: the weights are large beside the initial ones because of them, and the network "
         "multiplies that from layer to layer. (A step of Adam moves every weight by about the learning rate, one of "
         "plain gradient descent by the rate times the gradient.)",
         "Begin again with optimizer.learning_rate smaller by powers of ten, until one step is small beside the initial "
