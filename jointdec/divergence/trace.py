@@ -11,13 +11,10 @@ of -inf, is no origin where the operations after it can cope with it, but the fi
 
 from __future__ import annotations
 
-import site
 import sys
-import sysconfig
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -27,36 +24,11 @@ import tensorflow as tf
 from tensorflow.python.autograph.core.ag_ctx import ControlStatusCtx, Status
 from tensorflow.python.framework import op_callbacks
 
+from jointdec.divergence.place import Place, frames_until, gradient_frame, place_of
+
 Tensor = Any  # TensorFlow has no types
 KEPT = 50  # origins whose values are kept: memory is bounded
-PACKAGE = str(Path(__file__).resolve().parents[1])
-LIBRARIES = tuple({sysconfig.get_path("stdlib"), sysconfig.get_path("purelib"), *site.getsitepackages()})
-SKIPPED = ("<frozen", "<string>", "<attrs", "<__array_function__")
 WRITES = ("AssignVariableOp", "AssignAddVariableOp", "AssignSubVariableOp")
-
-
-@dataclass(frozen=True)
-class Place:
-    """Where an operation was asked for.
-
-    Attributes:
-        file: of the user's code that asked for it; empty where only libraries did.
-        line: in that file.
-        function: there.
-        layer: path of the innermost layer; empty outside of all.
-        functions: names of the functions of Keras's and TensorFlow's that lead from there to the operation.
-        variable: path of the variable that is updated; empty outside of an optimizer.
-    """
-
-    file: str = ""
-    line: int = 0
-    function: str = ""
-    layer: str = ""
-    functions: tuple[str, ...] = ()
-    variable: str = ""
-
-    def __str__(self) -> str:
-        return f"{Path(self.file).name}:{self.line}" if self.file else ""
 
 
 @dataclass(eq=False)
@@ -189,12 +161,13 @@ class Watch:
         name = op_type.decode() if isinstance(op_type, bytes) else str(op_type)
         ids = [tensor._id for tensor in inputs]
         heads = frozenset[str]().union(*(self._heads[i] for i in ids if i in self._heads))
-        gradient = _gradient_frame(self._root)
+        frames = frames_until(self._root)
+        gradient = gradient_frame(frames)
         operation = Operation(self._count, name, "gradient" if gradient else self._part)
         operation.heads = tuple(sorted(heads))
         self._count += 1
         if gradient is None:
-            operation.place = _place(self._root, self._variables)
+            operation.place = place_of(frames, self._variables)
             if operation.place.variable or "apply_gradients" in operation.place.functions:
                 operation.part = "update"
             for i in ids:
@@ -290,68 +263,6 @@ def _array(tensor: Tensor) -> npt.NDArray[Any] | None:
         return None
     value = np.asarray(tensor)
     return value.astype(np.float32) if value.dtype.kind == "V" else value
-
-
-def _frames(root: FrameType | None) -> Iterator[FrameType]:
-    """From the operation outwards to where the step began."""
-    frame: FrameType | None = sys._getframe(2)
-    while frame is not None and frame is not root:
-        yield frame
-        frame = frame.f_back
-
-
-def _gradient_frame(root: FrameType | None) -> FrameType | None:
-    """TensorFlow's function that takes the gradient of one operation, if it is at work."""
-    for frame in _frames(root):
-        if frame.f_code.co_name == "_gradient_function" and frame.f_code.co_filename.endswith("backprop.py"):
-            return frame
-    return None
-
-
-def _place(root: FrameType | None, variables: Mapping[int, str]) -> Place:
-    functions, layer, variable = list[str](), "", ""
-    for frame in _frames(root):
-        code = frame.f_code
-        if is_users(code.co_filename):
-            layer = layer or _layer_of(frame)
-            return Place(
-                code.co_filename, frame.f_lineno, code.co_name, layer or _outer_layer(frame, root), tuple(functions)
-            )
-        if not layer and code.co_name == "__call__" and code.co_filename.endswith(("layer.py", "operation.py")):
-            layer = _layer_of(frame)
-        if code.co_name == "update_step":
-            updated = frame.f_locals.get("variable")
-            variable = variables.get(id(updated)) or str(getattr(updated, "path", ""))
-        functions.append(code.co_name)
-    return Place(layer=layer, functions=tuple(functions), variable=variable)
-
-
-def _outer_layer(frame: FrameType | None, root: FrameType | None) -> str:
-    while frame is not None and frame is not root:
-        code = frame.f_code
-        if code.co_name == "__call__" and code.co_filename.endswith("layer.py"):
-            return _layer_of(frame)
-        frame = frame.f_back
-    return ""
-
-
-def _layer_of(frame: FrameType) -> str:
-    """The path of the layer whose method this is; of a model as a whole there is none."""
-    import keras
-
-    layer = frame.f_locals.get("self")
-    if not isinstance(layer, keras.Operation) or isinstance(layer, keras.Model):
-        return ""
-    return str(getattr(layer, "path", None) or layer.name)
-
-
-def is_users(file: str) -> bool:
-    """Whether this is a file of the user's, or of a problem that ships, and not a library's."""
-    if file.startswith(SKIPPED):
-        return False
-    if file.startswith(PACKAGE):
-        return file.startswith(f"{PACKAGE}/problems/") and Path(file).name not in ("building.py", "blame.py")
-    return not file.startswith(LIBRARIES)
 
 
 @contextmanager
