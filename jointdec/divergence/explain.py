@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import keras
@@ -19,7 +19,7 @@ from jointdec.errors import UserError
 from jointdec.training.checks import require_compiled
 from jointdec.training.inputs import read_examples
 from jointdec.training.state import by_path
-from jointdec.training.step import optimizers_of, watched_optimizers
+from jointdec.training.step import optimizer_variables, variables_of, watched_optimizers
 
 Tensor = Any  # TensorFlow has no types
 LABELS = "outside the valid range"  # what TensorFlow says of an index that is no class
@@ -63,18 +63,18 @@ class Explanation:
 
     tensor: str
     operation: str
-    line: str
-    function: str
-    file: str
-    layer: str
-    heads: tuple[str, ...]
     part: str
-    shape: tuple[int, ...]
-    where: str
     reached: tuple[str, ...]
     cause: str
     evidence: str
-    masked: tuple[str, ...] = field(default=())
+    line: str = ""
+    function: str = ""
+    file: str = ""
+    layer: str = ""
+    heads: tuple[str, ...] = ()
+    shape: tuple[int, ...] = ()
+    where: str = ""
+    masked: tuple[str, ...] = ()
 
     @property
     def meaning(self) -> str:
@@ -147,8 +147,8 @@ def explain_step(
         rows: whose its rows are.
         variables: everything that the step reads or changes by path, where more of it is known than the model's.
     """
-    variables = variables or _variables(model)
-    lasting = [v.path for v in (*model.weights, *_optimizer_variables(model))]
+    variables = variables or by_path((v.path, v.value) for v in variables_of(model))
+    lasting = [v.path for v in (*model.weights, *optimizer_variables(model))]
     before = {path: np.asarray(variable.numpy()) for path, variable in variables.items()}
     given = dict(_named(batch))
     watch = Watch(given, variables, lasting)
@@ -178,7 +178,7 @@ def _take(model: keras.Model, batch: tuple[Any, ...], watch: Watch) -> None:
 
     model.__dict__["compute_loss"] = watched
     try:
-        with watched_optimizers(optimizers_of(model)) as applied:
+        with watched_optimizers(model) as applied:
             logs = model.train_step(batch)
     finally:
         del model.__dict__["compute_loss"]
@@ -199,16 +199,6 @@ def _heads(model: keras.Model, outputs: Any) -> dict[str, Tensor]:  # noqa: ANN4
     names = list(getattr(model, "output_names", None) or ())
     names = names if len(names) == len(leaves) else [f"output {number}" for number in range(len(leaves))]
     return {name: tensor for name, tensor in zip(names, leaves, strict=True) if tf.is_tensor(tensor)}
-
-
-def _optimizer_variables(model: keras.Model) -> list[Any]:
-    return [variable for optimizer in optimizers_of(model) for variable in optimizer.variables]
-
-
-def _variables(model: keras.Model) -> dict[str, Any]:
-    known = [*model.variables, *_optimizer_variables(model)]
-    known += [variable for metric in model.metrics for variable in metric.variables]
-    return by_path((variable.path, variable.value) for variable in known)
 
 
 def _named(batch: tuple[Any, ...]) -> list[tuple[str, Tensor]]:
@@ -242,13 +232,7 @@ def _explained(model: keras.Model, trace: Trace, before: Mapping[str, Any], rows
         reached=trace.reached,
         cause=cause,
         evidence=evidence,
-        masked=tuple(
-            dict.fromkeys(
-                f"{m.type} at {m.place or m.place.layer or 'the loss'}"
-                for m in trace.masked
-                if m.place != culprit.place
-            )
-        ),
+        masked=_masked(trace),
     )
 
 
@@ -256,7 +240,7 @@ def _masked(trace: Trace) -> tuple[str, ...]:
     """Where else something is not finite; the same line may be at work twice, as for a metric."""
     assert trace.culprit is not None
     others = [m for m in trace.masked if m.place != trace.culprit.place]
-    return tuple(dict.fromkeys(f"{m.type} at {m.place or m.place.layer or 'the loss'}" for m in others))
+    return tuple(dict.fromkeys(f"{m.type} at {str(m.place) or m.place.layer or 'the loss'}" for m in others))
 
 
 def _tensor(culprit: Operation) -> str:
@@ -304,14 +288,7 @@ def _of_labels(message: str) -> Explanation:
     return Explanation(
         tensor="y",
         operation="given",
-        line="",
-        function="",
-        file="",
-        layer="",
-        heads=(),
         part="input",
-        shape=(),
-        where="",
         reached=("loss",),
         cause="labels_outside_classes",
         evidence=f"A label is {label}; the output's classes are {classes}.",

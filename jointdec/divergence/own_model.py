@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from jointdec.divergence.catalogue import CAUSES
 from jointdec.divergence.explain import Explanation, Rows
+from jointdec.divergence.trace import is_finite
 from jointdec.training.compiled import CompiledLoop
 from jointdec.training.result import EpochResult, diverged_at
 from jointdec.training.state import State
@@ -131,9 +131,5 @@ def _taken_again(loop: CompiledLoop, epoch: int, step: int) -> tuple[tuple[str, 
     loop.restore(now)
     names = ["grad_norm", *loop.layers]
     layers = [name for name, norm in zip(names, norms.T, strict=True) if not np.isfinite(norm).all()]
-    variables = [path for path in after.values if _is_finite(before[path]) and not _is_finite(after[path])]
+    variables = [path for path in after.values if is_finite(before[path]) and not is_finite(after[path])]
     return tuple(name for name in layers if name != "grad_norm") or tuple(layers), tuple(variables)
-
-
-def _is_finite(value: npt.NDArray[Any]) -> bool:
-    return value.dtype.kind in "iub" or bool(np.isfinite(value.astype(np.float64)).all())

@@ -13,6 +13,7 @@ from jointdec.divergence.explain import Rows
 from jointdec.divergence.last_good import start_from
 from jointdec.divergence.record import NOT_FOUND, Divergence
 from jointdec.divergence.runaway import Runaway
+from jointdec.divergence.trace import is_finite
 from jointdec.training import order
 from jointdec.training.compiled import CompiledLoop
 from jointdec.training.state import State
@@ -62,7 +63,7 @@ def take_again(config: Config, dataset: Dataset, state: State, step: int) -> Div
     losses = [name for name, value in zip(loop.columns, taken.rows[0], strict=True) if not np.isfinite(value)]
     norms = taken.norms[0] if len(taken.norms) else ()
     gradients = [name for name, norm in zip(("grad_norm", *loop.layers), norms, strict=False) if not np.isfinite(norm)]
-    updates = [path for path in after.values if _is_finite(before[path]) and not _is_finite(after[path])]
+    updates = [path for path in after.values if is_finite(before[path]) and not is_finite(after[path])]
     for what, names, prefix in (
         ("losses", [name for name in losses if name != "loss"] or losses, "loss/"),
         ("gradients of the layers", [name for name in gradients if name != "grad_norm"] or gradients, "gradient/"),
@@ -88,7 +89,3 @@ def of_runaway(config: Config, dataset: Dataset, runaway: Runaway) -> Divergence
 def _of_rows(dataset: Dataset, rows: npt.NDArray[np.integer]) -> str:
     names = [dataset.train.names[row] for row in rows[:3]] if dataset.train.names else [str(row) for row in rows[:3]]
     return f", of a batch of {len(rows)} examples that begins with {', '.join(names)}"
-
-
-def _is_finite(value: npt.NDArray[np.generic]) -> bool:
-    return value.dtype.kind in "iub" or bool(np.isfinite(value.astype(np.float64)).all())

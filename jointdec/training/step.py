@@ -83,7 +83,6 @@ class KerasStep:
         self.columns: tuple[str, ...] = ()
         self.logs: tuple[str, ...] = ()
         self.layers: tuple[str, ...] = ()
-        self._optimizers = optimizers_of(model)
         self._touched: list[tuple[str, tf.Variable]] = []
         self._traced: dict[int | None, Callable[[Batch, Tensor], tuple[Tensor, Tensor]]] = {}  # by the batch's size
         # op by op these take as long as twenty steps of a small model; a metric of the user's may do as it likes
@@ -111,19 +110,14 @@ class KerasStep:
 
     def variables(self) -> Mapping[str, tf.Variable]:
         """See `Step.variables`."""
-        known = [*self.model.variables, *self._optimizer_variables()]
-        known += [variable for metric in self.model.metrics for variable in metric.variables]
         # and what the user's own code or Keras's global seed generator holds
         touched = sorted(self._touched, key=lambda pair: pair[0])
-        return by_path([*((variable.path, variable.value) for variable in known), *touched])
+        return by_path([*((variable.path, variable.value) for variable in variables_of(self.model)), *touched])
 
     def lasting(self) -> Sequence[tf.Variable]:
         """See `Step.lasting`."""
-        weights = [*self.model.weights, *self._optimizer_variables()]
+        weights = [*self.model.weights, *optimizer_variables(self.model)]
         return list(by_path((variable.path, variable.value) for variable in weights).values())
-
-    def _optimizer_variables(self) -> list[keras.Variable]:
-        return [variable for optimizer in self._optimizers for variable in optimizer.variables]
 
     def begin_epoch(self) -> None:
         """See `Step.begin_epoch`."""
@@ -143,7 +137,7 @@ class KerasStep:
         scale = None if scale is None else tf.identity(scale)
         # Keras logs running means over the epoch. From 0 they are this step's own values; the sums go on afterwards.
         with sums_apart(self.model, self._trackers()):
-            with watched_optimizers(self._optimizers) as applied, loss_must_be_a_number(self.model):
+            with watched_optimizers(self.model) as applied, loss_must_be_a_number(self.model):
                 returned = self.model.train_step(self.prepare(batch))
             if not isinstance(returned, Mapping) or not returned:
                 raise NoLossNumber("The model's train_step must return a dict of what it logs, as {'loss': loss}.")
@@ -207,12 +201,23 @@ def optimizers_of(model: keras.Model) -> list[keras.optimizers.Optimizer]:
     return list({id(optimizer): optimizer for optimizer in held}.values())
 
 
+def optimizer_variables(model: keras.Model) -> list[keras.Variable]:
+    """What a model's optimizers remember."""
+    return [variable for optimizer in optimizers_of(model) for variable in optimizer.variables]
+
+
+def variables_of(model: keras.Model) -> list[keras.Variable]:
+    """All that a step of the model reads or changes, as far as the model knows."""
+    known = [*model.variables, *optimizer_variables(model)]
+    return known + [variable for metric in model.metrics for variable in metric.variables]
+
+
 @contextmanager
-def watched_optimizers(optimizers: Sequence[keras.optimizers.Optimizer]) -> Iterator[list[tuple[Tensor, Any]]]:
-    """Gather the (gradient, variable) pairs that these are given meanwhile."""
+def watched_optimizers(model: keras.Model) -> Iterator[list[tuple[Tensor, Any]]]:
+    """Gather the (gradient, variable) pairs that the model's optimizers are given meanwhile."""
     applied: list[tuple[Tensor, Any]] = []
     with ExitStack() as undo:
-        for optimizer in optimizers:
+        for optimizer in optimizers_of(model):
             undo.enter_context(_watch(optimizer, applied))
         yield applied
 
